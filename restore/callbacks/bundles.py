@@ -1,0 +1,152 @@
+"""From a training run to a bundle."""
+
+import importlib.metadata
+import platform
+import subprocess
+import time
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import lightning.pytorch as pl
+import torch
+
+from restore.errors import BundleError
+from restore.models.bundle import ModelCard, network_entry, save_bundle
+
+__all__ = ["SaveBundle", "bundle_from_checkpoint"]
+
+_PACKAGES = ("restore", "torch", "lightning", "torchmetrics", "albumentations")
+
+
+class SaveBundle(pl.Callback):
+    """Put a model card into every checkpoint, and make a bundle of the best one when training ends.
+
+    Args:
+        dirpath: Folder of the bundle; `bundle` in the run's folder if left out.
+        name: Name on the card.
+        description: What the bundle restores, in a sentence.
+        protocol: The evaluation that the bundle is meant for: see `restore evaluate --help`.
+        data: What it was trained on; photos without names stay nameless.
+        licence: Terms under which the weights may be used.
+    """
+
+    def __init__(
+        self,
+        dirpath: Path | None = None,
+        name: str = "unnamed",
+        description: str = "",
+        protocol: str = "gaussian-awgn",
+        data: str = "",
+        licence: str = "",
+    ) -> None:
+        self.dirpath = dirpath
+        self._said = {"name": name, "description": description, "protocol": protocol, "data": data, "licence": licence}
+        self._seconds_before, self._started, self._revision = 0.0, 0.0, ""
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Start the clock, and note the code that trains before anyone edits it."""
+        self._started, self._revision = time.monotonic(), _git_revision()
+
+    def on_save_checkpoint(self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict[str, Any]) -> None:
+        """Add the card, as plain data."""
+        seconds = self._elapsed()
+        checkpoint["training_seconds"] = seconds
+        scores = {
+            key: round(float(value), 4)
+            for key, value in sorted(trainer.callback_metrics.items())
+            if key.startswith("val/")
+        }
+        card = ModelCard(
+            network=network_entry(pl_module.network),  # type: ignore[arg-type]  # restoration tasks have one
+            composites=pl_module.composites,  # type: ignore[arg-type]
+            training={
+                **_recipe(trainer, pl_module),
+                "minutes": round(seconds / 60, 1),
+                "git_revision": self._revision,
+                "validation": scores,
+            },
+            versions={name: _version(name) for name in _PACKAGES} | {"python": platform.python_version()},
+            **self._said,
+        )
+        checkpoint["card"] = asdict(card)
+
+    def on_load_checkpoint(self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict[str, Any]) -> None:
+        """Go on with the clock where a resumed run left it."""
+        self._seconds_before = float(checkpoint.get("training_seconds", 0.0))
+
+    def on_fit_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Write the bundle of the best checkpoint."""
+        best = getattr(trainer.checkpoint_callback, "best_model_path", "")
+        if best and trainer.is_global_zero:
+            folder = self.dirpath or Path(trainer.log_dir or trainer.default_root_dir) / "bundle"
+            bundle_from_checkpoint(Path(best), folder)
+
+    def _elapsed(self) -> float:
+        return self._seconds_before + (time.monotonic() - self._started if self._started else 0.0)
+
+
+def bundle_from_checkpoint(checkpoint: Path, folder: Path) -> None:
+    """Turn a checkpoint of `restore fit` into a bundle; averaged weights, where there are any.
+
+    Args:
+        checkpoint: A `.ckpt` file that `SaveBundle` saw.
+        folder: Where the bundle goes.
+
+    Raises:
+        BundleError: The file is not such a checkpoint.
+    """
+    try:
+        content = torch.load(checkpoint, map_location="cpu", weights_only=True)
+        card = ModelCard(**content["card"])
+        state = content["state_dict"]
+    except (OSError, KeyError, TypeError, RuntimeError) as error:
+        raise BundleError(f"{checkpoint}: not a checkpoint of `restore fit` ({error})") from error
+    prefix = "network."
+    save_bundle(folder, {k.removeprefix(prefix): v for k, v in state.items() if k.startswith(prefix)}, card)
+
+
+def _recipe(trainer: pl.Trainer, task: pl.LightningModule) -> dict[str, Any]:
+    optimizer = trainer.optimizers[0]
+    settings = {
+        name: value
+        for name, value in optimizer.defaults.items()
+        if isinstance(value, bool | int | float | str | tuple) and name not in {"foreach", "fused", "capturable"}
+    }
+    data = getattr(trainer, "datamodule", None)
+    described: dict[str, Any] = data.describe() if hasattr(data, "describe") else {}
+    samples = trainer.global_step * trainer.accumulate_grad_batches * trainer.world_size
+    crops = samples * int(described.get("batch_size", 0))
+    return {
+        "task": type(task).__name__,
+        "loss": repr(task.loss),
+        "optimizer": {"name": type(optimizer).__name__, **settings},
+        "scheduler": [type(config.scheduler).__name__ for config in trainer.lr_scheduler_configs],
+        "precision": str(trainer.precision),
+        "steps": trainer.global_step,
+        "epochs": trainer.current_epoch + 1,
+        "megapixels": round(crops * int(described.get("crop_size", 0)) ** 2 / 1e6),
+        **described,
+        "device": torch.cuda.get_device_name() if trainer.strategy.root_device.type == "cuda" else "CPU",
+    }
+
+
+def _git_revision() -> str:
+    """The commit of the code that trains, with `+changes` if files differ from it; empty outside a checkout."""
+    root = Path(__file__).parents[2]
+    if not (root / ".git").exists():
+        return ""
+    try:
+        git = ["git", "-C", str(root)]
+        revision = subprocess.run([*git, "rev-parse", "HEAD"], capture_output=True, text=True, check=True).stdout.strip()
+        changed = subprocess.run([*git, "diff", "--quiet", "HEAD", "--", "restore", "configs"], check=False).returncode
+    except (OSError, subprocess.CalledProcessError):
+        return ""
+    return revision + ("+changes" if changed else "")
+
+
+def _version(package: str) -> str:
+    try:
+        return importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        return ""

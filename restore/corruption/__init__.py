@@ -1,0 +1,21 @@
+"""Configurable damage: batched, stateless, and drawn from a generator that the caller passes in."""
+
+from restore.corruption.base import Compose, Corruption, Identity, OneOf
+from restore.corruption.blur import GaussianBlur, MotionBlur
+from restore.corruption.compression import JpegCompression
+from restore.corruption.masking import PixelMask, RectangleMask, StrokeMask
+from restore.corruption.noise import GaussianNoise
+
+__all__ = [
+    "Compose",
+    "Corruption",
+    "GaussianBlur",
+    "GaussianNoise",
+    "Identity",
+    "JpegCompression",
+    "MotionBlur",
+    "OneOf",
+    "PixelMask",
+    "RectangleMask",
+    "StrokeMask",
+]

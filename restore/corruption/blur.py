@@ -1,0 +1,88 @@
+"""Blur: every sample is convolved with a kernel of its own, reflected at the borders."""
+
+import math
+from abc import abstractmethod
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from restore.corruption.base import Corruption, check_interval, draw_uniform, no_mask
+from restore.images.tensors import reflect_pad
+from restore.types import Corrupted, Interval
+
+__all__ = ["GaussianBlur", "MotionBlur"]
+
+_TRUNCATE = 4.0  # standard deviations; what lies beyond weighs less than 1e-4
+
+
+class _Blur(Corruption):
+    """A convolution with one kernel per sample."""
+
+    @abstractmethod
+    def kernels(self, images: Tensor, generator: torch.Generator) -> Tensor:
+        """Draw the kernels: `(B, K, K)` float32, K odd, each summing to 1."""
+
+    def __call__(self, images: Tensor, generator: torch.Generator) -> Corrupted:
+        """Blur."""
+        kernels = self.kernels(images, generator)
+        return Corrupted(_convolve(images, kernels), no_mask(images))
+
+
+class GaussianBlur(_Blur):
+    """Isotropic Gaussian blur.
+
+    Args:
+        sigma_range: Standard deviation in pixels, drawn per sample; 0 is no blur.
+    """
+
+    def __init__(self, sigma_range: Interval = (1.0, 3.0)) -> None:
+        self.sigma_range = check_interval("sigma_range", sigma_range, 0.0, 50.0)
+
+    def kernels(self, images: Tensor, generator: torch.Generator) -> Tensor:
+        """Draw Gaussians, sampled at the pixel centres and cut at four standard deviations."""
+        sigma = draw_uniform(self.sigma_range, images, generator).view(-1, 1).clamp(min=1e-3)
+        radius = math.ceil(_TRUNCATE * self.sigma_range[1])
+        offsets = torch.arange(-radius, radius + 1, device=images.device)
+        profile = torch.exp(-0.5 * (offsets / sigma) ** 2)
+        profile = profile / profile.sum(dim=1, keepdim=True)
+        return profile[:, :, None] * profile[:, None, :]
+
+
+class MotionBlur(_Blur):
+    """Straight motion at constant speed, in a direction drawn uniformly.
+
+    Args:
+        length_range: Length of the path in pixels, drawn per sample; 0 is no blur.
+    """
+
+    def __init__(self, length_range: Interval = (3.0, 15.0)) -> None:
+        self.length_range = check_interval("length_range", length_range, 0.0, 200.0)
+
+    def kernels(self, images: Tensor, generator: torch.Generator) -> Tensor:
+        """Draw segments through the centre, each point shared out bilinearly among its four pixels."""
+        length = draw_uniform(self.length_range, images, generator)
+        angle = draw_uniform((0.0, math.pi), images, generator)
+        longest = self.length_range[1]
+        radius = math.ceil(longest / 2)
+        steps = torch.linspace(-0.5, 0.5, 4 * math.ceil(longest) + 1, device=images.device)
+        path = steps * length.view(-1, 1)
+        offsets = torch.arange(-radius, radius + 1, device=images.device)
+
+        def shares(positions: Tensor) -> Tensor:  # (B, points) -> (B, points, K)
+            return (1.0 - (offsets - positions.unsqueeze(2)).abs()).clamp(min=0.0)
+
+        rows, columns = shares(path * angle.sin().view(-1, 1)), shares(path * angle.cos().view(-1, 1))
+        kernels = torch.einsum("bpk,bpl->bkl", rows, columns)
+        return kernels / kernels.sum(dim=(1, 2), keepdim=True)
+
+
+def _convolve(images: Tensor, kernels: Tensor) -> Tensor:
+    batch, channels, height, width = images.shape
+    radius = kernels.shape[-1] // 2
+    padded = reflect_pad(images, radius, radius, radius, radius)
+    weights = kernels.repeat_interleave(channels, dim=0).unsqueeze(1)
+    # Samples and channels become groups of one convolution; an exact float32 one, whatever autocast says.
+    with torch.autocast(device_type=images.device.type, enabled=False):
+        blurred = F.conv2d(padded.reshape(1, batch * channels, *padded.shape[-2:]), weights, groups=batch * channels)
+    return blurred.view(batch, channels, height, width)

@@ -1,0 +1,197 @@
+"""A folder of clean photos as training, validation and test batches, with the damage added on the way."""
+
+import logging
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from lightning.pytorch import LightningDataModule
+from lightning.pytorch.overrides.distributed import UnrepeatedDistributedSampler
+from torch.utils.data import DataLoader
+
+from restore.corruption import Corruption, GaussianNoise
+from restore.data.augment import CropAugmentation
+from restore.data.dataset import CropDataset, CropSampler, EvaluationDataset, PhotoStore, TrainingCrops, split_photos
+from restore.data.samples import sample_photos
+from restore.errors import DataError, UsageError
+from restore.images.files import FoundImage, find_images
+from restore.images.tensors import to_float
+from restore.seeds import generator_for
+from restore.types import Batch
+
+__all__ = ["RestorationDataModule"]
+
+_log = logging.getLogger(__name__)
+
+
+class RestorationDataModule(LightningDataModule):
+    """Clean photos from folders; corruption in batches on the device for training, per file for scoring.
+
+    Training crops are drawn and damaged from a counter that runs through all epochs, so no worker, rank or epoch
+    repeats another's pattern and a resumed run goes on with the ones it would have had. Validation and test damage is
+    a function of the seed and the file's relative path: a score does not depend on batch size, workers, processes,
+    device or epoch.
+
+    Args:
+        corruption: Damage of the training crops; Gaussian noise of sigma 0 to 55 if left out.
+        evaluation: Damage for validation and test by name; each name becomes keys such as `val/NAME/psnr`. The
+            training corruption, without keys of its own, if left out.
+        photos_dir: Folder of clean photos, searched recursively; scikit-image's six sample photos if left out.
+        val_dir: Folder of photos to validate on; a part of `photos_dir` if left out.
+        val_share: Part of `photos_dir` held out for validation if `val_dir` is left out, chosen by name and seed.
+        test_dir: Folder of photos to test on, whole and of any size; the validation photos if left out.
+        crop_size: Side of a training crop in pixels.
+        val_crop_size: Side of the centred square that validation uses, in pixels.
+        batch_size: Crops per batch and process, in training and validation; testing takes one photo at a time.
+        samples_per_epoch: Training crops per epoch and over all processes, whatever the number of photos.
+        grey_share: Share of training crops whose colour is taken away, so that one network serves grey photos too.
+        num_workers: Loader processes; 0 is fastest where the photos fit into the cache and cores are few.
+        cache_mib: Decoded photos are kept in memory if all of them fit into this many MiB.
+        seed: Decides the split, the crops and the damage.
+    """
+
+    def __init__(
+        self,
+        corruption: Corruption | None = None,
+        evaluation: dict[str, Corruption] | None = None,
+        photos_dir: Path | None = None,
+        val_dir: Path | None = None,
+        val_share: float = 0.05,
+        test_dir: Path | None = None,
+        crop_size: int = 128,
+        val_crop_size: int = 128,
+        batch_size: int = 16,
+        samples_per_epoch: int = 6400,
+        grey_share: float = 0.2,
+        num_workers: int = 0,
+        cache_mib: int = 2048,
+        seed: int = 0,
+    ) -> None:
+        super().__init__()
+        for name, value, low in (
+            ("crop_size", crop_size, 16),
+            ("val_crop_size", val_crop_size, 11),
+            ("batch_size", batch_size, 1),
+            ("samples_per_epoch", samples_per_epoch, batch_size),
+            ("num_workers", num_workers, 0),
+        ):
+            if value < low:
+                raise UsageError(f"data.{name}: must be {low} or more, not {value}")
+        for name, share in (("val_share", val_share), ("grey_share", grey_share)):
+            if not 0.0 <= share <= 1.0:
+                raise UsageError(f"data.{name}: must be between 0 and 1, not {share:g}")
+        self.corruption = corruption if corruption is not None else GaussianNoise()
+        self.evaluation = evaluation or {}
+        self.photos_dir, self.val_dir, self.val_share, self.test_dir = photos_dir, val_dir, val_share, test_dir
+        self.crop_size, self.val_crop_size = crop_size, val_crop_size
+        self.batch_size, self.samples_per_epoch, self.grey_share = batch_size, samples_per_epoch, grey_share
+        self.num_workers, self.cache_mib, self.seed = num_workers, cache_mib, seed
+        self._train: PhotoStore | None = None
+        self._val: PhotoStore | None = None
+        self._test: PhotoStore | None = None
+
+    def setup(self, stage: str) -> None:
+        """Find the photos that a stage needs, and check every file's header before the first batch."""
+        if stage in {"fit", "validate"} and self._val is None:
+            train, val = self._split()
+            self._val = self._store(val, self.val_crop_size, "validation")
+            if stage == "fit":
+                self._train = self._store(train, self.crop_size, "training")
+        if stage == "fit" and self._train is None:
+            self._train = self._store(self._split()[0], self.crop_size, "training")
+        if stage in {"test", "predict"} and self._test is None:
+            photos = self._split()[1] if self.test_dir is None else _photos_in(self.test_dir, "data.test_dir")
+            self._test = PhotoStore(photos, min_side=11)
+
+    def train_dataloader(self) -> DataLoader[TrainingCrops]:
+        """Clean 8-bit crops; `on_after_batch_transfer` makes batches of them."""
+        assert self._train is not None, "Lightning calls setup first"
+        augmentation = CropAugmentation(self.crop_size, self.grey_share)
+        dataset = CropDataset(self._train, augmentation, self.samples_per_epoch, self.seed)
+        replicas, rank = self._world()
+        sampler = CropSampler(dataset, replicas, rank, shuffle=True, seed=self.seed, drop_last=True)
+        return DataLoader(
+            dataset,
+            self.batch_size,
+            sampler=sampler,
+            num_workers=self.num_workers,
+            persistent_workers=self.num_workers > 0,
+            pin_memory=torch.cuda.is_available(),
+            drop_last=True,
+        )
+
+    def val_dataloader(self) -> dict[str, DataLoader[Batch]]:
+        """One loader per named corruption, of centred squares."""
+        return self._evaluation_loaders(self._val, self.batch_size, self.val_crop_size)
+
+    def test_dataloader(self) -> dict[str, DataLoader[Batch]]:
+        """One loader per named corruption, of whole photos, one at a time."""
+        return self._evaluation_loaders(self._test, 1, None)
+
+    def predict_dataloader(self) -> dict[str, DataLoader[Batch]]:
+        """As for testing."""
+        return self.test_dataloader()
+
+    def on_after_batch_transfer(self, batch: Any, dataloader_idx: int) -> Batch:
+        """Corrupt training crops on the device; scored batches arrive corrupted."""
+        if "draw" not in batch:
+            return batch  # type: ignore[no-any-return]  # Lightning's hook is untyped
+        clean = to_float(batch["clean"])
+        generator = generator_for(self.seed, "corrupt", *batch["draw"].tolist(), device=clean.device)
+        corrupted, mask = self.corruption(clean, generator)
+        return {"clean": clean, "corrupted": corrupted, "mask": mask}
+
+    def describe(self) -> dict[str, Any]:
+        """What a bundle's card says of the data, as plain JSON values."""
+        return {
+            "photos": 0 if self._train is None else len(self._train),
+            "validation_photos": 0 if self._val is None else len(self._val),
+            "corruption": repr(self.corruption),
+            "crop_size": self.crop_size,
+            "batch_size": self.batch_size,
+            "samples_per_epoch": self.samples_per_epoch,
+            "grey_share": self.grey_share,
+            "seed": self.seed,
+        }
+
+    def _split(self) -> tuple[list[FoundImage], list[FoundImage]]:
+        photos = sample_photos() if self.photos_dir is None else _photos_in(self.photos_dir, "data.photos_dir")
+        if self.val_dir is not None:
+            return photos, _photos_in(self.val_dir, "data.val_dir")
+        parts = split_photos(photos, self.val_share, self.seed)
+        return parts["train"], parts["val"]
+
+    def _store(self, photos: Sequence[FoundImage], min_side: int, purpose: str) -> PhotoStore:
+        store = PhotoStore(photos, min_side)
+        cached = store.preload(self.cache_mib)
+        _log.info("%d %s photos, %s", len(store), purpose, "in memory" if cached else "decoded as they are needed")
+        return store
+
+    def _evaluation_loaders(
+        self, store: PhotoStore | None, batch_size: int, crop_size: int | None
+    ) -> dict[str, DataLoader[Batch]]:
+        assert store is not None, "Lightning calls setup first"
+        corruptions = self.evaluation or {"": self.corruption}
+        return {
+            name: self._evaluation_loader(EvaluationDataset(store, corruption, self.seed, crop_size), batch_size)
+            for name, corruption in corruptions.items()
+        }
+
+    def _evaluation_loader(self, dataset: EvaluationDataset, batch_size: int) -> DataLoader[Batch]:
+        replicas, rank = self._world()
+        # Lightning's own sampler would repeat photos to make the ranks equal, and bias the mean.
+        sampler = UnrepeatedDistributedSampler(dataset, replicas, rank, shuffle=False) if replicas > 1 else None
+        return DataLoader(dataset, batch_size, sampler=sampler, shuffle=False, num_workers=self.num_workers)
+
+    def _world(self) -> tuple[int, int]:
+        return (self.trainer.world_size, self.trainer.global_rank) if self.trainer else (1, 0)
+
+
+def _photos_in(folder: Path, option: str) -> list[FoundImage]:
+    if not folder.is_dir():
+        raise DataError(f"{option}: {folder} is not a folder; give one with photos in it")
+    photos = find_images([folder])
+    if not photos:
+        raise DataError(f"{option}: {folder} holds no photos; see `restore photos --help` for the formats that are read")
+    return photos

@@ -1,0 +1,105 @@
+"""The only place where pixels change between integers and floats, and between layouts."""
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+__all__ = ["quantise", "reflect_pad", "to_float", "to_grey", "to_pixels", "to_uint8"]
+
+# ITU-R BT.601 luma, the weights of Pillow's and OpenCV's grey conversions.
+_LUMA = (0.299, 0.587, 0.114)
+
+
+def to_float(pixels: npt.NDArray[np.uint8] | Tensor) -> Tensor:
+    """8-bit pixels as a float image.
+
+    Args:
+        pixels: Array `(H, W)` or `(H, W, C)` uint8, or tensor `(..., C, H, W)` uint8.
+
+    Returns:
+        `(C, H, W)` (or the tensor's own shape) float32 in [0, 1]: value / 255.
+    """
+    if isinstance(pixels, np.ndarray):
+        planes = pixels[None] if pixels.ndim == 2 else pixels.transpose(2, 0, 1)
+        pixels = torch.from_numpy(np.ascontiguousarray(planes))
+    return pixels.to(torch.float32).div_(255.0)
+
+
+def to_uint8(image: Tensor) -> Tensor:
+    """A float image as 8-bit values: clamped to [0, 1], then rounded (never truncated).
+
+    Args:
+        image: Any shape, floating point; values outside [0, 1] are clamped.
+
+    Returns:
+        The same shape, uint8.
+    """
+    return image.float().clamp(0.0, 1.0).mul(255.0).round_().to(torch.uint8)
+
+
+def to_pixels(image: Tensor) -> npt.NDArray[np.uint8]:
+    """A float image as an array ready to be encoded.
+
+    Args:
+        image: `(C, H, W)`, floating point.
+
+    Returns:
+        `(H, W)` uint8 for one channel, else `(H, W, C)` uint8.
+    """
+    pixels: npt.NDArray[np.uint8] = to_uint8(image).permute(1, 2, 0).contiguous().cpu().numpy()
+    return pixels[:, :, 0] if pixels.shape[2] == 1 else pixels
+
+
+def quantise(image: Tensor) -> Tensor:
+    """What an 8-bit file would keep of a float image, as float32 in [0, 1]."""
+    return image.float().clamp(0.0, 1.0).mul(255.0).round_().div_(255.0)
+
+
+def to_grey(image: Tensor) -> Tensor:
+    """Luma (ITU-R BT.601) of an RGB image; a grey image is returned as it is.
+
+    Args:
+        image: `(..., C, H, W)` with C = 1 or 3.
+
+    Returns:
+        `(..., 1, H, W)`.
+    """
+    if image.shape[-3] == 1:
+        return image
+    weights = image.new_tensor(_LUMA).view(3, 1, 1)
+    return (image * weights).sum(dim=-3, keepdim=True)
+
+
+def reflect_pad(images: Tensor, left: int, right: int, top: int, bottom: int) -> Tensor:
+    """Pad by reflection about the border pixels, at any size.
+
+    `torch.nn.functional.pad` refuses to reflect further than the image is wide; here the reflection goes back and
+    forth as often as needed, and a side of one pixel is repeated.
+
+    Args:
+        images: `(B, C, H, W)`.
+        left: Columns to add on the left; likewise `right`, `top` and `bottom`.
+        right: See `left`.
+        top: See `left`.
+        bottom: See `left`.
+
+    Returns:
+        `(B, C, top + H + bottom, left + W + right)`.
+    """
+    if not (left or right or top or bottom):
+        return images
+    height, width = images.shape[-2:]
+    if max(left, right) < width and max(top, bottom) < height:
+        return F.pad(images, (left, right, top, bottom), mode="reflect")
+    rows = _reflected_indices(height, top, bottom, images.device)
+    columns = _reflected_indices(width, left, right, images.device)
+    return images[..., rows[:, None], columns[None, :]]
+
+
+def _reflected_indices(size: int, before: int, after: int, device: torch.device) -> Tensor:
+    positions = torch.arange(-before, size + after, device=device)
+    period = max(2 * (size - 1), 1)
+    folded = positions.remainder(period)
+    return torch.where(folded < size, folded, period - folded)

@@ -1,0 +1,156 @@
+"""The only place where a score is defined: training, evaluation and reports all read it from here.
+
+Images are clamped to [0, 1] and rounded to 8 bits, as the file that a person would get, and compared in float32 outside
+autocast. A score of a set is the mean of its images' scores, whatever their sizes.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+from torchmetrics import Metric, MetricCollection
+
+from restore.images.tensors import quantise
+
+__all__ = ["MAX_PSNR", "MIN_SSIM_SIDE", "ImageScore", "build_metrics", "hole_psnr", "psnr", "ssim"]
+
+MAX_PSNR = 100.0
+"""What two identical images score, in dB, so that one of them cannot turn a mean into infinity. 8-bit RGB images of a
+megapixel that differ in one value by one step score 112.9 without this cap."""
+
+MIN_SSIM_SIDE = 11
+"""The side of SSIM's window; smaller images have no SSIM."""
+
+_SSIM_SIGMA, _SSIM_C1, _SSIM_C2 = 1.5, 0.01**2, 0.03**2
+
+
+def psnr(restored: Tensor, clean: Tensor) -> Tensor:
+    """Peak signal-to-noise ratio of each image: 10 log10(1 / mean squared error), over all channels and pixels.
+
+    Args:
+        restored: `(B, C, H, W)` floating point; clamped to [0, 1] and rounded to 8 bits first.
+        clean: `(B, C, H, W)` in [0, 1]; treated alike.
+
+    Returns:
+        `(B,)` float32, in dB, at most `MAX_PSNR`.
+    """
+    error = (quantise(restored) - quantise(clean)).square().flatten(1).mean(dim=1)
+    return _decibels(error)
+
+
+def hole_psnr(restored: Tensor, clean: Tensor, mask: Tensor) -> Tensor:
+    """PSNR of each image over its missing pixels alone.
+
+    Args:
+        restored: As for `psnr`.
+        clean: As for `psnr`.
+        mask: `(B, 1, H, W)`, 1 = missing.
+
+    Returns:
+        `(B,)` float32, in dB; NaN for an image without a hole.
+    """
+    hole = (mask > 0.5).expand_as(clean)
+    error = (quantise(restored) - quantise(clean)).square() * hole
+    return _decibels(error.flatten(1).sum(dim=1) / hole.flatten(1).sum(dim=1))
+
+
+def ssim(restored: Tensor, clean: Tensor) -> Tensor:
+    """Structural similarity of each image (Wang et al. 2004).
+
+    Gaussian window of 11 x 11 and sigma 1.5, K1 = 0.01, K2 = 0.03, population covariance, each channel alone, averaged
+    over the region where the window fits. Equal to scikit-image's with `gaussian_weights=True, sigma=1.5,
+    use_sample_covariance=False, data_range=1`.
+
+    Args:
+        restored: `(B, C, H, W)` floating point; clamped to [0, 1] and rounded to 8 bits first.
+        clean: `(B, C, H, W)` in [0, 1]; treated alike.
+
+    Returns:
+        `(B,)` float32, at most 1.
+
+    Raises:
+        ValueError: A side is shorter than the window.
+    """
+    if min(clean.shape[-2:]) < MIN_SSIM_SIDE:
+        size = f"{clean.shape[-2]} x {clean.shape[-1]}"
+        raise ValueError(f"SSIM needs images of at least {MIN_SSIM_SIDE} x {MIN_SSIM_SIDE} pixels, not {size}")
+    with torch.autocast(device_type=clean.device.type, enabled=False):
+        x, y = quantise(restored), quantise(clean)
+        # Around 0.5, variances lose no digits to cancellation that matter beside C2.
+        x, y = x - 0.5, y - 0.5
+        mean_x, mean_y = _window(x), _window(y)
+        variance_x = _window(x * x) - mean_x**2
+        variance_y = _window(y * y) - mean_y**2
+        covariance = _window(x * y) - mean_x * mean_y
+        mean_x, mean_y = mean_x + 0.5, mean_y + 0.5
+        luminance = (2 * mean_x * mean_y + _SSIM_C1) / (mean_x**2 + mean_y**2 + _SSIM_C1)
+        structure = (2 * covariance + _SSIM_C2) / (variance_x + variance_y + _SSIM_C2)
+        return (luminance * structure).flatten(1).mean(dim=1)
+
+
+class ImageScore(Metric):
+    """The mean of a per-image score over a set, exact under any batch size and number of processes.
+
+    Args:
+        score: Takes `restored` and `clean`, and `mask` if `on_hole`; gives `(B,)`. NaN means that an image has no such
+            score and is left out.
+        on_hole: Whether the score looks at the mask.
+    """
+
+    higher_is_better = True
+    is_differentiable = False
+    full_state_update = False
+    total: Tensor
+    count: Tensor
+
+    def __init__(self, score: Callable[..., Tensor], on_hole: bool = False) -> None:
+        super().__init__()
+        self.score, self.on_hole = score, on_hole
+        self.add_state("total", torch.zeros((), dtype=torch.float64), dist_reduce_fx="sum")
+        self.add_state("count", torch.zeros((), dtype=torch.float64), dist_reduce_fx="sum")
+
+    def update(self, restored: Tensor, clean: Tensor, mask: Tensor) -> None:
+        """Add a batch: `(B, C, H, W)`, `(B, C, H, W)` and `(B, 1, H, W)`."""
+        scores = self.score(restored, clean, mask) if self.on_hole else self.score(restored, clean)
+        scores = scores[~scores.isnan()]
+        self.total += scores.double().sum()
+        self.count += scores.numel()
+
+    def compute(self) -> Tensor:
+        """The mean, NaN if no image had a score."""
+        return (self.total / self.count).float()
+
+    def set_dtype(self, dst_type: Any) -> "ImageScore":
+        """Stay in float64 whatever the module around it is cast to."""
+        return self
+
+
+def build_metrics(hole: bool = False) -> MetricCollection:
+    """The scores of a task, ready to be cloned with a prefix.
+
+    Args:
+        hole: Also score the missing pixels alone.
+
+    Returns:
+        `psnr`, `ssim` and, if asked, `hole_psnr`; updated with `restored`, `clean` and `mask`.
+    """
+    scores: dict[str, Metric] = {"psnr": ImageScore(psnr), "ssim": ImageScore(ssim)}
+    if hole:
+        scores["hole_psnr"] = ImageScore(hole_psnr, on_hole=True)
+    return MetricCollection(dict(scores), compute_groups=False)
+
+
+def _decibels(error: Tensor) -> Tensor:
+    return -10.0 * torch.log10(error.clamp(min=10.0 ** (-MAX_PSNR / 10.0)))
+
+
+def _window(images: Tensor) -> Tensor:
+    """Gaussian mean around every pixel where the window fits, one axis after the other."""
+    offsets = torch.arange(MIN_SSIM_SIDE, device=images.device) - MIN_SSIM_SIDE // 2
+    weights = torch.exp(-(offsets**2) / (2.0 * _SSIM_SIGMA**2))
+    weights = weights / weights.sum()
+    planes = images.flatten(0, 1).unsqueeze(1)
+    planes = F.conv2d(F.conv2d(planes, weights.view(1, 1, -1, 1)), weights.view(1, 1, 1, -1))
+    return planes.view(*images.shape[:2], *planes.shape[-2:])

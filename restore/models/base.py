@@ -1,0 +1,78 @@
+"""The contract of a restoration network."""
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor, nn
+
+from restore.images.tensors import reflect_pad
+
+__all__ = ["JsonValue", "Reconstruction", "RestorationNetwork", "composite", "pad_to_multiple"]
+
+JsonValue = None | bool | int | float | str | list["JsonValue"] | dict[str, "JsonValue"]
+
+
+@dataclass(frozen=True)
+class Reconstruction:
+    """What a network gives while it trains.
+
+    Attributes:
+        image: `(B, C, H, W)` float32, as `RestorationNetwork.forward` returns it, but for sampled codes.
+        penalties: Scalars to add to the loss, by the name under which they are logged; already weighted.
+    """
+
+    image: Tensor
+    penalties: dict[str, Tensor] = field(default_factory=dict)
+
+
+class RestorationNetwork(nn.Module, ABC):
+    """A network from a damaged image and its mask to a restored image.
+
+    * `forward` is deterministic, takes any size from 1 x 1 up, grey or colour, and is what is exported.
+    * What the image holds under the mask has no influence on the result.
+    * `type(self)(**self.config())` builds the same architecture.
+
+    Attributes:
+        size_multiple: Sides are padded to a multiple of this inside `forward`. Two crops whose origins are multiples
+            of it line up with the whole image, which is what tiling relies on.
+    """
+
+    size_multiple: int
+
+    @abstractmethod
+    def forward(self, image: Tensor, mask: Tensor) -> Tensor:
+        """Restore.
+
+        Args:
+            image: `(B, C, H, W)` floating point, C = 1 or 3; nominally in [0, 1], may leave it (noise).
+            mask: `(B, 1, H, W)`, 1 = missing, 0 = known.
+
+        Returns:
+            `(B, C, H, W)` float32; not clamped.
+        """
+
+    def reconstruct(self, image: Tensor, mask: Tensor) -> Reconstruction:
+        """Restore for training: the image, and whatever the network wants added to the loss."""
+        return Reconstruction(self(image, mask))
+
+    @abstractmethod
+    def config(self) -> dict[str, JsonValue]:
+        """The constructor's arguments, as plain JSON values."""
+
+
+def composite(corrupted: Tensor, restored: Tensor, mask: Tensor) -> Tensor:
+    """Known pixels from `corrupted`, bit for bit; missing ones from `restored`.
+
+    Args:
+        corrupted: `(B, C, H, W)`.
+        restored: `(B, C, H, W)`.
+        mask: `(B, 1, H, W)`, 1 = missing.
+    """
+    return torch.where(mask > 0.5, restored, corrupted)
+
+
+def pad_to_multiple(images: Tensor, multiple: int) -> Tensor:
+    """Reflect at the bottom and the right until both sides are multiples of `multiple`."""
+    height, width = images.shape[-2:]
+    return reflect_pad(images, 0, -width % multiple, 0, -height % multiple)

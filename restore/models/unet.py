@@ -1,0 +1,75 @@
+"""The restoration workhorse: a residual U-Net at half resolution."""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from restore.errors import UsageError
+from restore.models.base import JsonValue, RestorationNetwork, pad_to_multiple
+from restore.models.blocks import prepare_inputs, residual_stack
+
+__all__ = ["UNet"]
+
+_SHUFFLE = 2
+
+
+class UNet(RestorationNetwork):
+    """A U-Net that predicts the damage and subtracts it.
+
+    The image and its mask are rearranged to half resolution (pixel-unshuffle), so that the widest feature maps cost a
+    quarter; each level has residual blocks of plain 3x3 convolutions on the way down and on the way up; skips are
+    added. One network serves grey and colour: grey is replicated in and averaged out. After Ronneberger et al. 2015
+    (U-Net), Lim et al. 2017 (blocks) and Zhang et al. 2021 (DRUNet: residual blocks in a U-Net for denoising).
+
+    Args:
+        widths: Channels of each level, from half resolution down; multiples of 32 compute up to ten times faster in
+            bfloat16 on a CPU than other numbers do.
+        blocks: Residual blocks per level, down and up each.
+        channels: Image channels; 3 serves grey images too.
+    """
+
+    def __init__(self, widths: Sequence[int] = (64, 128, 256), blocks: int = 2, channels: int = 3) -> None:
+        super().__init__()
+        if not widths or min(widths) < 1:
+            raise UsageError(f"widths: needs at least one level of at least one channel, not {list(widths)}")
+        if blocks < 1 or channels < 1:
+            raise UsageError(f"blocks and channels: must be 1 or more, not {blocks} and {channels}")
+        self.widths, self.blocks, self.channels = tuple(widths), blocks, channels
+        self.size_multiple = _SHUFFLE * 2 ** (len(widths) - 1)
+        self.head = nn.Conv2d((channels + 1) * _SHUFFLE**2, widths[0], 3, padding=1)
+        self.down = nn.ModuleList(residual_stack(width, blocks) for width in widths[:-1])
+        self.shrink = nn.ModuleList(
+            nn.Conv2d(fine, coarse, 2, stride=2) for fine, coarse in zip(widths, widths[1:], strict=False)
+        )
+        self.bottom = residual_stack(widths[-1], blocks)
+        self.grow = nn.ModuleList(
+            nn.ConvTranspose2d(coarse, fine, 2, stride=2) for fine, coarse in zip(widths, widths[1:], strict=False)
+        )
+        self.up = nn.ModuleList(residual_stack(width, blocks) for width in widths[:-1])
+        self.tail = nn.Conv2d(widths[0], channels * _SHUFFLE**2, 3, padding=1)
+        with torch.no_grad():  # the first output is nearly the input
+            self.tail.weight.mul_(0.1)
+
+    def forward(self, image: Tensor, mask: Tensor) -> Tensor:
+        """Restore: `(B, C, H, W)` and `(B, 1, H, W)` to `(B, C, H, W)` float32."""
+        height, width = image.shape[-2:]
+        inputs = prepare_inputs(image, mask, self.channels)
+        x = self.head(F.pixel_unshuffle(pad_to_multiple(inputs, self.size_multiple), _SHUFFLE))
+        skips: list[Tensor] = []
+        for blocks, shrink in zip(self.down, self.shrink, strict=True):
+            x = blocks(x)
+            skips.append(x)
+            x = shrink(x)
+        x = self.bottom(x)
+        for blocks, grow in zip(reversed(self.up), reversed(self.grow), strict=True):
+            x = blocks(grow(x).add_(skips.pop()))
+        residual = F.pixel_shuffle(self.tail(x), _SHUFFLE)[..., :height, :width]
+        # In float32: a bfloat16 sum would cap the result at 62 dB even where nothing is to be changed.
+        restored = inputs[:, : self.channels] + residual.float()
+        return restored.mean(dim=1, keepdim=True) if image.shape[1] < self.channels else restored
+
+    def config(self) -> dict[str, JsonValue]:
+        """The constructor's arguments."""
+        return {"widths": list(self.widths), "blocks": self.blocks, "channels": self.channels}

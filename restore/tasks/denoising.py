@@ -1,0 +1,9 @@
+"""Removing damage that is spread over the whole image."""
+
+from restore.tasks.base import RestorationTask
+
+__all__ = ["DenoisingAutoencoder"]
+
+
+class DenoisingAutoencoder(RestorationTask):
+    """Every pixel may change: noise, blur, compression, as the DataModule's corruption says (Vincent et al. 2008)."""
