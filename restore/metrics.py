@@ -9,7 +9,6 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 from torchmetrics import Metric, MetricCollection
 
 from restore.images.tensors import quantise
@@ -115,8 +114,9 @@ class ImageScore(Metric):
         """Add a batch: `(B, C, H, W)`, `(B, C, H, W)` and `(B, 1, H, W)`."""
         scores = self.score(restored, clean, mask) if self.on_hole else self.score(restored, clean)
         scores = scores[~scores.isnan()]
-        self.total += scores.double().sum()
-        self.count += scores.numel()
+        # double(): `.to(torch.bfloat16)` of the module around it, unlike `.bfloat16()`, passes by `set_dtype`.
+        self.total = self.total.double() + scores.double().sum()
+        self.count = self.count.double() + scores.numel()
 
     def compute(self) -> Tensor:
         """The mean, NaN if no image had a score."""
@@ -147,10 +147,17 @@ def _decibels(error: Tensor) -> Tensor:
 
 
 def _window(images: Tensor) -> Tensor:
-    """Gaussian mean around every pixel where the window fits, one axis after the other."""
-    offsets = torch.arange(MIN_SSIM_SIDE, device=images.device) - MIN_SSIM_SIDE // 2
+    """Gaussian mean around every pixel where the window fits, one axis after the other.
+
+    Sums of shifted images: a convolution would round its inputs to TF32 on a GPU, where variances drown in it.
+    """
+    offsets = torch.arange(MIN_SSIM_SIDE) - MIN_SSIM_SIDE // 2
     weights = torch.exp(-(offsets**2) / (2.0 * _SSIM_SIGMA**2))
     weights = weights / weights.sum()
-    planes = images.flatten(0, 1).unsqueeze(1)
-    planes = F.conv2d(F.conv2d(planes, weights.view(1, 1, -1, 1)), weights.view(1, 1, 1, -1))
-    return planes.view(*images.shape[:2], *planes.shape[-2:])
+    for axis in (-2, -1):
+        size = images.shape[axis] - MIN_SSIM_SIDE + 1
+        total = torch.zeros_like(images.narrow(axis, 0, size))
+        for shift, weight in enumerate(weights.tolist()):
+            total.add_(images.narrow(axis, shift, size), alpha=weight)
+        images = total
+    return images

@@ -8,7 +8,7 @@ from typing import NamedTuple, TypedDict
 
 from torch import Tensor
 
-__all__ = ["Batch", "Corrupted", "Interval"]
+__all__ = ["Batch", "Corrupted", "Interval", "ScoredBatch"]
 
 Interval = tuple[float, float]
 """A closed interval `(low, high)`; a value is drawn from it uniformly, and equal ends fix it."""
@@ -38,3 +38,13 @@ class Batch(TypedDict):
     clean: Tensor
     corrupted: Tensor
     mask: Tensor
+
+
+class ScoredBatch(Batch):
+    """What validation, testing and prediction receive.
+
+    Keys:
+        name: The photos' paths below their folder, with forward slashes.
+    """
+
+    name: str | list[str]

@@ -1,6 +1,8 @@
-"""What draws, logs and writes while Lightning runs."""
+"""What averages, draws, logs and writes while Lightning runs."""
 
+from restore.callbacks.averaging import AverageWeights
 from restore.callbacks.bundles import SaveBundle
 from restore.callbacks.panels import LogRestorations
+from restore.callbacks.predictions import WriteRestorations
 
-__all__ = ["LogRestorations", "SaveBundle"]
+__all__ = ["AverageWeights", "LogRestorations", "SaveBundle", "WriteRestorations"]

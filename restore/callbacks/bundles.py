@@ -41,14 +41,17 @@ class SaveBundle(pl.Callback):
         licence: str = "",
     ) -> None:
         self.dirpath = dirpath
-        self._said = {"name": name, "description": description, "protocol": protocol, "data": data, "licence": licence}
+        self.name, self.description, self.protocol = name, description, protocol
+        self.data, self.licence = data, licence
         self._seconds_before, self._started, self._revision = 0.0, 0.0, ""
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Start the clock, and note the code that trains before anyone edits it."""
         self._started, self._revision = time.monotonic(), _git_revision()
 
-    def on_save_checkpoint(self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict[str, Any]) -> None:
+    def on_save_checkpoint(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict[str, Any]
+    ) -> None:
         """Add the card, as plain data."""
         seconds = self._elapsed()
         checkpoint["training_seconds"] = seconds
@@ -58,6 +61,11 @@ class SaveBundle(pl.Callback):
             if key.startswith("val/")
         }
         card = ModelCard(
+            name=self.name,
+            description=self.description,
+            protocol=self.protocol,
+            data=self.data,
+            licence=self.licence,
             network=network_entry(pl_module.network),  # type: ignore[arg-type]  # restoration tasks have one
             composites=pl_module.composites,  # type: ignore[arg-type]
             training={
@@ -67,11 +75,12 @@ class SaveBundle(pl.Callback):
                 "validation": scores,
             },
             versions={name: _version(name) for name in _PACKAGES} | {"python": platform.python_version()},
-            **self._said,
         )
         checkpoint["card"] = asdict(card)
 
-    def on_load_checkpoint(self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict[str, Any]) -> None:
+    def on_load_checkpoint(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict[str, Any]
+    ) -> None:
         """Go on with the clock where a resumed run left it."""
         self._seconds_before = float(checkpoint.get("training_seconds", 0.0))
 
@@ -113,8 +122,7 @@ def _recipe(trainer: pl.Trainer, task: pl.LightningModule) -> dict[str, Any]:
         for name, value in optimizer.defaults.items()
         if isinstance(value, bool | int | float | str | tuple) and name not in {"foreach", "fused", "capturable"}
     }
-    data = getattr(trainer, "datamodule", None)
-    described: dict[str, Any] = data.describe() if hasattr(data, "describe") else {}
+    described: dict[str, Any] = getattr(getattr(trainer, "datamodule", None), "describe", dict)()
     samples = trainer.global_step * trainer.accumulate_grad_batches * trainer.world_size
     crops = samples * int(described.get("batch_size", 0))
     return {
@@ -138,7 +146,9 @@ def _git_revision() -> str:
         return ""
     try:
         git = ["git", "-C", str(root)]
-        revision = subprocess.run([*git, "rev-parse", "HEAD"], capture_output=True, text=True, check=True).stdout.strip()
+        revision = subprocess.run(
+            [*git, "rev-parse", "HEAD"], capture_output=True, text=True, check=True
+        ).stdout.strip()
         changed = subprocess.run([*git, "diff", "--quiet", "HEAD", "--", "restore", "configs"], check=False).returncode
     except (OSError, subprocess.CalledProcessError):
         return ""

@@ -1,29 +1,38 @@
 """`restore fit | validate | test | predict`: Lightning's own command line over our tasks and data."""
 
-import sys
+import argparse
+import logging
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 
 import torch
-from lightning.pytorch import Trainer
-from lightning.pytorch.callbacks import EMAWeightAveraging, LearningRateMonitor, ModelCheckpoint
+from lightning.pytorch.callbacks import LearningRateMonitor, ModelCheckpoint
 from lightning.pytorch.cli import ArgsType, LightningArgumentParser, LightningCLI
+from lightning.pytorch.utilities import rank_zero_info
 
 # Imported so that configurations can name their classes without a module path.
 import restore.corruption
 import restore.losses
 import restore.models  # noqa: F401  # see above
-from restore.callbacks import LogRestorations, SaveBundle
+from restore.callbacks import AverageWeights, LogRestorations, SaveBundle, WriteRestorations
 from restore.data import RestorationDataModule
 from restore.devices import PrecisionChoice, choose_device, choose_precision
-from restore.errors import UsageError
+from restore.errors import RestoreError, UsageError
 from restore.tasks import RestorationTask
 
 __all__ = ["RestoreCLI", "run"]
 
+_EXPECTED_WARNINGS = (
+    "LightningCLI's args parameter",  # our main passes on what stands after `restore`
+    ".*isinstance.treespec, LeafSpec",  # inside Lightning 2.6 with torch 2.15
+    ".*does not have many workers",  # with the photos in memory, none is what is fastest
+    "The number of training batches",  # fewer steps an epoch than between two log lines: nothing to do about it
+)
+
 
 class RestoreCLI(LightningCLI):
-    """Task, data and trainer from YAML and options, with averaged weights, checkpoints and a bundle as a matter of course."""
+    """Task, data and trainer from YAML and options; averaged weights, checkpoints and a bundle come by themselves."""
 
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
         """Add what every run has."""
@@ -36,10 +45,11 @@ class RestoreCLI(LightningCLI):
         parser.link_arguments(
             ("precision", "trainer.accelerator"), "trainer.precision", compute_fn=_resolve_precision, apply_on="parse"
         )
-        parser.add_lightning_class_args(EMAWeightAveraging, "average")
+        parser.add_lightning_class_args(AverageWeights, "average")
         parser.add_lightning_class_args(ModelCheckpoint, "checkpoint")
         parser.add_lightning_class_args(LogRestorations, "panels")
         parser.add_lightning_class_args(SaveBundle, "bundle")
+        parser.add_lightning_class_args(WriteRestorations, "predictions")
         parser.set_defaults(
             {
                 "checkpoint.monitor": "val/psnr",
@@ -50,6 +60,11 @@ class RestoreCLI(LightningCLI):
                 "checkpoint.filename": "step-{step}",
             }
         )
+
+    def before_instantiate_classes(self) -> None:
+        """Say what `auto` came to."""
+        config = self.config[self.subcommand]
+        rank_zero_info(f"Precision: {config.trainer.precision} (asked for: {config.precision})")
 
 
 def run(command: str, arguments: Sequence[str]) -> int:
@@ -70,33 +85,54 @@ def run(command: str, arguments: Sequence[str]) -> int:
         arguments = ["--config", str(_configs_folder() / "denoise.yaml"), *arguments]
     args: ArgsType = [command, *arguments]
     torch.set_float32_matmul_precision("high")  # TensorFloat-32 for what stays float32 on a GPU; no effect on a CPU
+    logging.getLogger("lightning.pytorch.utilities.rank_zero").addFilter(_is_no_advertisement)
     try:
-        RestoreCLI(
-            RestorationTask,
-            RestorationDataModule,
-            subclass_mode_model=True,
-            subclass_mode_data=True,
-            args=args,
-            load_from_checkpoint_support=False,  # it wants hyperparameters in checkpoints, which then hold live objects
-            save_config_kwargs={"overwrite": True},
-            trainer_defaults={"callbacks": [LearningRateMonitor("step")]},
-            parser_kwargs={"parser_mode": "yaml", "exit_on_error": False},
-        )
-    except UsageError:
-        raise
-    except (ValueError, TypeError) as error:
-        if error.__class__.__module__.startswith("jsonargparse") or "ArgumentError" in type(error).__name__:
-            raise UsageError(str(error)) from error
+        with warnings.catch_warnings():
+            for message in _EXPECTED_WARNINGS:
+                warnings.filterwarnings("ignore", message)
+            RestoreCLI(
+                RestorationTask,
+                RestorationDataModule,
+                subclass_mode_model=True,
+                subclass_mode_data=True,
+                args=args,
+                load_from_checkpoint_support=False,  # it wants hyperparameters in checkpoints: live objects, then
+                save_config_kwargs={"overwrite": True},
+                trainer_defaults={"callbacks": [LearningRateMonitor("step")]},
+                parser_kwargs={"exit_on_error": False},
+            )
+    except (argparse.ArgumentError, TypeError, ValueError) as error:
+        ours = _our_error_behind(error)
+        if ours is not None:
+            raise ours from None
+        if isinstance(error, argparse.ArgumentError):
+            raise UsageError(_readable(str(error))) from error
         raise
     return 0
+
+
+def _our_error_behind(error: BaseException | None) -> RestoreError | None:
+    """What one of our constructors raised, if the parser has wrapped it."""
+    while error is not None and not isinstance(error, RestoreError):
+        error = error.__cause__ or error.__context__
+    return error
+
+
+def _readable(message: str) -> str:
+    """The lines of a parser's message that say what is wrong, without the types it also tried."""
+    noise = ("Does not validate against", "Subtypes:", "Errors:", "Given value", "- Expected a <class 'NoneType'>")
+    lines = (line.strip() for line in message.splitlines())
+    return " ".join(line.removeprefix("- ") for line in lines if line and not line.startswith(noise))
 
 
 def _resolve_precision(choice: PrecisionChoice, accelerator: object) -> str:
     name = {"gpu": "cuda", "cuda": "cuda", "cpu": "cpu", "mps": "mps"}.get(str(accelerator), "auto")
     device = choose_device(name)
-    precision = choose_precision(choice, device)
-    print(f"Precision: {precision} on {device.type}", file=sys.stderr)
-    return precision
+    return choose_precision(choice, device)
+
+
+def _is_no_advertisement(record: logging.LogRecord) -> bool:
+    return "Tip:" not in record.getMessage()
 
 
 def _names_config(argument: str) -> bool:

@@ -2,7 +2,7 @@
 
 from restore.corruption.base import Compose, Corruption, Identity, OneOf
 from restore.corruption.blur import GaussianBlur, MotionBlur
-from restore.corruption.compression import JpegCompression
+from restore.corruption.compression import JpegCompression, Quantise
 from restore.corruption.masking import PixelMask, RectangleMask, StrokeMask
 from restore.corruption.noise import GaussianNoise
 
@@ -16,6 +16,7 @@ __all__ = [
     "MotionBlur",
     "OneOf",
     "PixelMask",
+    "Quantise",
     "RectangleMask",
     "StrokeMask",
 ]

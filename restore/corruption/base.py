@@ -1,5 +1,6 @@
 """What a corruption is, and how corruptions combine."""
 
+import math
 from abc import ABC, abstractmethod
 
 import torch
@@ -79,7 +80,7 @@ class OneOf(Corruption):
         weights = [1.0] * len(corruptions) if weights is None else list(weights)
         if len(weights) != len(corruptions):
             raise UsageError(f"weights: {len(weights)} given for {len(corruptions)} corruptions")
-        if min(weights) < 0 or sum(weights) <= 0:
+        if not all(math.isfinite(weight) and weight >= 0 for weight in weights) or sum(weights) == 0:
             raise UsageError(f"weights: must be 0 or more and not all 0, not {weights}")
         self.corruptions = list(corruptions)
         self.weights = weights
@@ -115,7 +116,7 @@ def check_interval(name: str, interval: Interval, low: float, high: float = floa
         UsageError: Its ends are out of order or outside [low, high].
     """
     first, last = (float(end) for end in interval)
-    if not low <= first <= last <= high:
+    if not low <= first <= last <= high or math.isinf(last):
         limits = f"{low:g} <= low <= high" + ("" if high == float("inf") else f" <= {high:g}")
         raise UsageError(f"{name}: needs {limits}, not ({first:g}, {last:g})")
     return first, last

@@ -5,10 +5,10 @@ from torch import Tensor
 from torchvision.io import ImageReadMode, decode_jpeg, encode_jpeg
 
 from restore.corruption.base import Corruption, check_interval, draw_uniform, no_mask
-from restore.images.tensors import to_float, to_uint8
+from restore.images.tensors import quantise, to_float, to_uint8
 from restore.types import Corrupted, Interval
 
-__all__ = ["JpegCompression"]
+__all__ = ["JpegCompression", "Quantise"]
 
 
 class JpegCompression(Corruption):
@@ -31,3 +31,11 @@ class JpegCompression(Corruption):
             for sample, quality in zip(pixels, qualities, strict=True)
         ]
         return Corrupted(to_float(torch.stack(decoded)).to(images.device), no_mask(images))
+
+
+class Quantise(Corruption):
+    """What an 8-bit file keeps: values are clamped to [0, 1] and rounded to steps of 1/255."""
+
+    def __call__(self, images: Tensor, generator: torch.Generator) -> Corrupted:
+        """Clamp and round."""
+        return Corrupted(quantise(images), no_mask(images))

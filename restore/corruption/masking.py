@@ -137,9 +137,7 @@ class StrokeMask(_Masking):
                 near = (row + 0.5 - y) ** 2 + (column + 0.5 - x) ** 2 <= radius**2
                 near &= (row >= 0) & (row < height) & (column >= 0) & (column < width)
                 index = (row * width + column).long().clamp(0, height * width - 1)
-                order.scatter_reduce_(
-                    1, index.flatten(1), torch.where(near, turn, math.inf).flatten(1), reduce="amin"
-                )
+                order.scatter_reduce_(1, index.flatten(1), torch.where(near, turn, math.inf).flatten(1), reduce="amin")
         return order.view(batch, height, width)
 
 

@@ -7,7 +7,7 @@ import numpy.typing as npt
 
 os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")  # it asks a server for its version otherwise, on import
 
-import albumentations  # noqa: E402  # the variable above must be set first
+import albumentations  # after the variable above
 
 __all__ = ["CropAugmentation"]
 

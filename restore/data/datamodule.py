@@ -13,12 +13,12 @@ from torch.utils.data import DataLoader
 from restore.corruption import Corruption, GaussianNoise
 from restore.data.augment import CropAugmentation
 from restore.data.dataset import CropDataset, CropSampler, EvaluationDataset, PhotoStore, TrainingCrops, split_photos
-from restore.data.samples import sample_photos
 from restore.errors import DataError, UsageError
 from restore.images.files import FoundImage, find_images
+from restore.images.samples import sample_photos
 from restore.images.tensors import to_float
 from restore.seeds import generator_for
-from restore.types import Batch
+from restore.types import Batch, ScoredBatch
 
 __all__ = ["RestorationDataModule"]
 
@@ -106,9 +106,9 @@ class RestorationDataModule(LightningDataModule):
 
     def train_dataloader(self) -> DataLoader[TrainingCrops]:
         """Clean 8-bit crops; `on_after_batch_transfer` makes batches of them."""
-        assert self._train is not None, "Lightning calls setup first"
+        store = _prepared(self._train)
         augmentation = CropAugmentation(self.crop_size, self.grey_share)
-        dataset = CropDataset(self._train, augmentation, self.samples_per_epoch, self.seed)
+        dataset = CropDataset(store, augmentation, self.samples_per_epoch, self.seed)
         replicas, rank = self._world()
         sampler = CropSampler(dataset, replicas, rank, shuffle=True, seed=self.seed, drop_last=True)
         return DataLoader(
@@ -121,15 +121,15 @@ class RestorationDataModule(LightningDataModule):
             drop_last=True,
         )
 
-    def val_dataloader(self) -> dict[str, DataLoader[Batch]]:
+    def val_dataloader(self) -> dict[str, DataLoader[ScoredBatch]]:
         """One loader per named corruption, of centred squares."""
         return self._evaluation_loaders(self._val, self.batch_size, self.val_crop_size)
 
-    def test_dataloader(self) -> dict[str, DataLoader[Batch]]:
+    def test_dataloader(self) -> dict[str, DataLoader[ScoredBatch]]:
         """One loader per named corruption, of whole photos, one at a time."""
         return self._evaluation_loaders(self._test, 1, None)
 
-    def predict_dataloader(self) -> dict[str, DataLoader[Batch]]:
+    def predict_dataloader(self) -> dict[str, DataLoader[ScoredBatch]]:
         """As for testing."""
         return self.test_dataloader()
 
@@ -170,15 +170,15 @@ class RestorationDataModule(LightningDataModule):
 
     def _evaluation_loaders(
         self, store: PhotoStore | None, batch_size: int, crop_size: int | None
-    ) -> dict[str, DataLoader[Batch]]:
-        assert store is not None, "Lightning calls setup first"
+    ) -> dict[str, DataLoader[ScoredBatch]]:
+        photos = _prepared(store)
         corruptions = self.evaluation or {"": self.corruption}
         return {
-            name: self._evaluation_loader(EvaluationDataset(store, corruption, self.seed, crop_size), batch_size)
+            name: self._evaluation_loader(EvaluationDataset(photos, corruption, self.seed, crop_size), batch_size)
             for name, corruption in corruptions.items()
         }
 
-    def _evaluation_loader(self, dataset: EvaluationDataset, batch_size: int) -> DataLoader[Batch]:
+    def _evaluation_loader(self, dataset: EvaluationDataset, batch_size: int) -> DataLoader[ScoredBatch]:
         replicas, rank = self._world()
         # Lightning's own sampler would repeat photos to make the ranks equal, and bias the mean.
         sampler = UnrepeatedDistributedSampler(dataset, replicas, rank, shuffle=False) if replicas > 1 else None
@@ -188,10 +188,18 @@ class RestorationDataModule(LightningDataModule):
         return (self.trainer.world_size, self.trainer.global_rank) if self.trainer else (1, 0)
 
 
+def _prepared(store: PhotoStore | None) -> PhotoStore:
+    if store is None:
+        raise UsageError("call setup(stage) before asking for batches; Lightning's Trainer does")
+    return store
+
+
 def _photos_in(folder: Path, option: str) -> list[FoundImage]:
     if not folder.is_dir():
         raise DataError(f"{option}: {folder} is not a folder; give one with photos in it")
     photos = find_images([folder])
     if not photos:
-        raise DataError(f"{option}: {folder} holds no photos; see `restore photos --help` for the formats that are read")
+        raise DataError(
+            f"{option}: {folder} holds no photos; see `restore photos --help` for the formats that are read"
+        )
     return photos

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import TypedDict
+from typing import Any, TypedDict
 
 import numpy as np
 import numpy.typing as npt
@@ -17,7 +17,7 @@ from restore.images.codec import decode, image_size
 from restore.images.files import FoundImage
 from restore.images.tensors import to_float
 from restore.seeds import derive_seed, generator_for
-from restore.types import Batch
+from restore.types import ScoredBatch
 
 __all__ = ["CropDataset", "CropSampler", "EvaluationDataset", "PhotoStore", "TrainingCrops", "split_photos"]
 
@@ -101,7 +101,7 @@ class CropDataset(Dataset[TrainingCrops]):
         return {"clean": torch.from_numpy(planes), "draw": draw}
 
 
-class CropSampler(DistributedSampler[TrainingCrops]):
+class CropSampler(DistributedSampler[Any]):
     """Numbers the draws through all epochs, in shuffled order, shared out among processes.
 
     A draw is `epoch * len(dataset) + index`: crops and corruptions that are derived from it differ between epochs,
@@ -114,7 +114,7 @@ class CropSampler(DistributedSampler[TrainingCrops]):
         return (start + index for index in super().__iter__())
 
 
-class EvaluationDataset(Dataset[Batch]):
+class EvaluationDataset(Dataset[ScoredBatch]):
     """Corrupted photos whose damage depends on the seed and the file's relative path alone.
 
     Args:
@@ -131,16 +131,17 @@ class EvaluationDataset(Dataset[Batch]):
         """How many photos there are."""
         return len(self._store)
 
-    def __getitem__(self, index: int) -> Batch:
+    def __getitem__(self, index: int) -> ScoredBatch:
         """One photo, without a batch dimension."""
         pixels = self._store[index]
         if self._crop_size is not None:
             top, left = ((side - self._crop_size) // 2 for side in pixels.shape[:2])
             pixels = _as_rgb(pixels)[top : top + self._crop_size, left : left + self._crop_size]
         clean = to_float(pixels)
-        generator = generator_for(self._seed, "evaluate", self._store.photos[index].relative.as_posix())
+        name = self._store.photos[index].relative.as_posix()
+        generator = generator_for(self._seed, "evaluate", name)
         corrupted, mask = self._corruption(clean.unsqueeze(0), generator)
-        return {"clean": clean, "corrupted": corrupted[0], "mask": mask[0]}
+        return {"clean": clean, "corrupted": corrupted[0], "mask": mask[0], "name": name}
 
 
 def split_photos(photos: Sequence[FoundImage], share: float, seed: int) -> Mapping[str, list[FoundImage]]:
@@ -165,4 +166,3 @@ def split_photos(photos: Sequence[FoundImage], share: float, seed: int) -> Mappi
 
 def _as_rgb(pixels: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
     return pixels if pixels.ndim == 3 else np.repeat(pixels[:, :, None], 3, axis=2)
-

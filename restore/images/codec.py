@@ -1,7 +1,10 @@
 """The one decoder and encoder: datasets, batch restoration, evaluation and pages all come through here."""
 
+import contextlib
 import io
-import warnings
+import struct
+import zlib
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,6 +18,8 @@ __all__ = ["ENCODABLE_SUFFIXES", "READABLE_SUFFIXES", "DecodedImage", "decode", 
 
 MAX_PIXELS = 500_000_000
 """Larger pictures are refused: 1.5 GB decoded. A header may lie about its size, and this is where the lie ends."""
+
+Image.MAX_IMAGE_PIXELS = MAX_PIXELS  # Pillow's own limit is 179 million, less than a 200-megapixel telephone takes
 
 _FORMATS = {
     ".jpg": "JPEG",
@@ -38,6 +43,23 @@ _SAVE_OPTIONS: dict[str, dict[str, int | str]] = {
 }
 _GREY_MODES = {"1", "L"}
 
+# The formats whose depth is known below; others (EPS, which runs Ghostscript, or 16-bit JPEG 2000) stay closed.
+_READ_FORMATS = (*sorted(set(_FORMATS.values())), "GIF")
+
+# What Pillow's decoders raise on damaged files: found by cutting files short and overwriting their bytes.
+_DAMAGE = (
+    ArithmeticError,
+    EOFError,
+    LookupError,
+    OSError,
+    RuntimeError,
+    SyntaxError,
+    TypeError,
+    ValueError,
+    struct.error,
+    zlib.error,
+)
+
 
 @dataclass(frozen=True)
 class DecodedImage:
@@ -60,10 +82,12 @@ class DecodedImage:
 def image_size(path: Path) -> tuple[int, int]:
     """Height and width as the file's header and orientation tag give them, without decoding the pixels.
 
+    A PNG without the tag in front is decoded after all, since the tag may follow the pixels.
+
     Raises:
-        UnreadableImageError: The file is missing or not an image.
+        UnreadableImageError: The file is missing, damaged, too large, or not an image.
     """
-    with _open(path) as image:
+    with _open(path) as image, _reading(path):
         width, height = image.size
         turned = image.getexif().get(0x0112, 1) in {5, 6, 7, 8}  # EXIF orientation: a quarter turn
     return (width, height) if turned else (height, width)
@@ -84,16 +108,12 @@ def decode(path: Path) -> DecodedImage:
         UnsupportedImageError: The picture has more than 8 bits a channel, transparency, or several pages: reading it
             here would silently lose them.
     """
-    with _open(path) as image:
+    with _open(path) as image, _reading(path):
         file_format = image.format or ""
         _refuse_what_would_be_lost(image, path)
-        try:
-            image.load()
-            upright = ImageOps.exif_transpose(image)
-            picture = _to_grey_or_rgb(upright, path)
-        except (OSError, SyntaxError, ValueError, EOFError) as error:
-            raise UnreadableImageError(f"{path}: damaged or truncated ({error}); leave it out or repair it") from error
-        return DecodedImage(np.asarray(picture), file_format)
+        image.load()
+        upright = ImageOps.exif_transpose(image)
+        return DecodedImage(np.asarray(_to_grey_or_rgb(upright, path)), file_format)
 
 
 def encode(pixels: npt.NDArray[np.uint8], suffix: str) -> bytes:
@@ -109,26 +129,28 @@ def encode(pixels: npt.NDArray[np.uint8], suffix: str) -> bytes:
         The file's bytes.
 
     Raises:
-        UnsupportedImageError: No encoder for this suffix.
+        UnsupportedImageError: No encoder for this suffix, or a picture larger than the format can hold.
     """
     file_format = _FORMATS.get(suffix.lower())
     if file_format is None:
         raise UnsupportedImageError(f"cannot write {suffix!r} files: use one of {', '.join(sorted(_FORMATS))}")
     buffer = io.BytesIO()
-    Image.fromarray(pixels).save(buffer, file_format, **_SAVE_OPTIONS.get(file_format, {}))
+    try:
+        Image.fromarray(pixels).save(buffer, file_format, **_SAVE_OPTIONS.get(file_format, {}))
+    except (OSError, ValueError) as error:
+        size = f"{pixels.shape[1]} x {pixels.shape[0]}"
+        raise UnsupportedImageError(f"cannot write {size} pixels as {suffix} ({error}); use another format") from error
     return buffer.getvalue()
 
 
 def _open(path: Path) -> Image.Image:
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # Pillow warns of large pictures; the limit below decides
-            image = Image.open(path)
+        image = Image.open(path, formats=_READ_FORMATS)
     except UnidentifiedImageError as error:
         raise UnreadableImageError(f"{path}: not an image that can be read; leave it out") from error
-    except Image.DecompressionBombError as error:
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
         raise UnreadableImageError(f"{path}: {error}") from error
-    except (OSError, SyntaxError, ValueError) as error:
+    except _DAMAGE as error:
         reason = error.strerror if isinstance(error, OSError) and error.strerror else error
         raise UnreadableImageError(f"{path}: cannot be opened ({reason})") from error
     if image.width * image.height > MAX_PIXELS:
@@ -136,6 +158,14 @@ def _open(path: Path) -> Image.Image:
         image.close()
         raise UnreadableImageError(f"{path}: {size} pixels, more than the limit of {MAX_PIXELS:,}")
     return image
+
+
+@contextlib.contextmanager
+def _reading(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except _DAMAGE as error:
+        raise UnreadableImageError(f"{path}: damaged or truncated ({error}); leave it out or repair it") from error
 
 
 def _refuse_what_would_be_lost(image: Image.Image, path: Path) -> None:
@@ -146,11 +176,15 @@ def _refuse_what_would_be_lost(image: Image.Image, path: Path) -> None:
 
 
 def _bits_per_sample(image: Image.Image) -> int:
-    # Pillow reads 16-bit colour PNG and TIFF as 8 bits without a word; only the raw decoder arguments tell.
+    # Pillow reads 16-bit colour PNG, PPM and TIFF as 8 bits without a word; only the raw decoder arguments tell.
     if image.format == "TIFF":
         bits = getattr(image, "tag_v2", {}).get(258, (8,))
         return max(bits) if isinstance(bits, tuple) else int(bits)
-    return 16 if any("16" in str(tile[3]) for tile in getattr(image, "tile", [])) else 8
+    if image.format not in {"PNG", "PPM"}:
+        return 8
+    arguments = [tile[3] for tile in getattr(image, "tile", [])]  # "RGB;16B", or a raw mode and the highest value
+    deep = any(";16" in a if isinstance(a, str) else isinstance(a[-1], int) and a[-1] > 255 for a in arguments)
+    return 16 if deep else 8
 
 
 def _to_grey_or_rgb(image: Image.Image, path: Path) -> Image.Image:

@@ -116,7 +116,7 @@ def write_atomically(path: Path, data: bytes) -> None:
             file.write(data)
             file.flush()
             os.fsync(file.fileno())
-        os.chmod(temporary, 0o666 & ~_current_umask())  # mkstemp makes files that only their owner can read
+        Path(temporary).chmod(0o666 & ~_current_umask())  # mkstemp makes files that only their owner can read
         os.replace(temporary, path)
     except BaseException as error:
         with contextlib.suppress(OSError):

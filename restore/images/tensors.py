@@ -23,7 +23,7 @@ def to_float(pixels: npt.NDArray[np.uint8] | Tensor) -> Tensor:
     """
     if isinstance(pixels, np.ndarray):
         planes = pixels[None] if pixels.ndim == 2 else pixels.transpose(2, 0, 1)
-        pixels = torch.from_numpy(np.ascontiguousarray(planes))
+        pixels = torch.from_numpy(np.require(planes, requirements=["C", "W"]))
     return pixels.to(torch.float32).div_(255.0)
 
 

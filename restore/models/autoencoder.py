@@ -1,5 +1,6 @@
 """Autoencoders with a true bottleneck: everything in the picture passes through the code."""
 
+import itertools
 from collections.abc import Sequence
 
 from torch import Tensor, nn
@@ -33,7 +34,7 @@ class ConvolutionalAutoencoder(RestorationNetwork):
         self.size_multiple = 2 ** len(widths)
         sizes = [channels + 1, *widths]
         down: list[nn.Module] = []
-        for fine, coarse in zip(sizes, sizes[1:], strict=False):
+        for fine, coarse in itertools.pairwise(sizes):
             down += [nn.Conv2d(fine, coarse, 4, stride=2, padding=1), nn.ReLU(), ResidualBlock(coarse)]
         self.encoder = nn.Sequential(*down, nn.Conv2d(sizes[-1], code_channels, 1))
         up: list[nn.Module] = [nn.Conv2d(code_channels, sizes[-1], 1)]

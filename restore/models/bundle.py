@@ -185,18 +185,20 @@ def load_bundle(name_or_path: str | Path) -> Bundle:
     """
     folder = find_bundle(name_or_path)
     card = read_card(folder)
-    name = card.network.get("name")
-    if name not in _NETWORKS:
+    entry = card.network if isinstance(card.network, dict) else {}
+    name = entry.get("name")
+    if not isinstance(name, str) or name not in _NETWORKS:
         raise BundleError(f"{folder}: holds a network {name!r}, and this version knows {', '.join(_NETWORKS)}")
     try:
-        network = _NETWORKS[name](**card.network.get("config", {}))
+        with torch.device("meta"):  # no memory and no random numbers: the weights come below
+            network = _NETWORKS[name](**entry.get("config", {}))
         data = (folder / WEIGHTS_FILE).read_bytes()
-    except (OSError, TypeError, ValueError) as error:
+    except (OSError, RuntimeError, TypeError, ValueError) as error:
         raise BundleError(f"{folder}: cannot be loaded ({error})") from error
     if hashlib.sha256(data).hexdigest() != card.weights_sha256:
         raise BundleError(f"{folder}: {WEIGHTS_FILE} is not the file that {CARD_FILE} was written for; copy both again")
     try:
-        network.load_state_dict({key: value.float() for key, value in load(data).items()})
+        network.load_state_dict({key: value.float() for key, value in load(data).items()}, assign=True)
     except (SafetensorError, RuntimeError) as error:
         raise BundleError(f"{folder}: the weights do not fit {card.network} ({error})") from error
     return Bundle(network.eval(), card, folder)

@@ -1,5 +1,6 @@
 """The restoration workhorse: a residual U-Net at half resolution."""
 
+import itertools
 from collections.abc import Sequence
 
 import torch
@@ -40,12 +41,10 @@ class UNet(RestorationNetwork):
         self.size_multiple = _SHUFFLE * 2 ** (len(widths) - 1)
         self.head = nn.Conv2d((channels + 1) * _SHUFFLE**2, widths[0], 3, padding=1)
         self.down = nn.ModuleList(residual_stack(width, blocks) for width in widths[:-1])
-        self.shrink = nn.ModuleList(
-            nn.Conv2d(fine, coarse, 2, stride=2) for fine, coarse in zip(widths, widths[1:], strict=False)
-        )
+        self.shrink = nn.ModuleList(nn.Conv2d(fine, coarse, 2, stride=2) for fine, coarse in itertools.pairwise(widths))
         self.bottom = residual_stack(widths[-1], blocks)
         self.grow = nn.ModuleList(
-            nn.ConvTranspose2d(coarse, fine, 2, stride=2) for fine, coarse in zip(widths, widths[1:], strict=False)
+            nn.ConvTranspose2d(coarse, fine, 2, stride=2) for fine, coarse in itertools.pairwise(widths)
         )
         self.up = nn.ModuleList(residual_stack(width, blocks) for width in widths[:-1])
         self.tail = nn.Conv2d(widths[0], channels * _SHUFFLE**2, 3, padding=1)

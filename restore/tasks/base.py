@@ -1,5 +1,6 @@
 """What all tasks share: one step, one set of scores, one optimizer."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -25,7 +26,7 @@ ScheduleCallable = Callable[[Optimizer, int], LRScheduler]
 """Optimizer and total number of steps to schedule; every other argument comes from the configuration."""
 
 
-class RestorationTask(LightningModule):
+class RestorationTask(LightningModule, ABC):
     """Train a network to give back the clean image.
 
     Logged: `train/loss`, and for `train`, `val` and `test` the `psnr` and `ssim` of the restored image and the
@@ -68,7 +69,7 @@ class RestorationTask(LightningModule):
     def setup(self, stage: str) -> None:
         """Choose layout and compilation once the network is on its device."""
         if self.channels_last:
-            self.network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's stub lacks it
+            self.network.to(memory_format=torch.channels_last)
         if self.compile_network:
             self.network.compile()
 
@@ -76,9 +77,9 @@ class RestorationTask(LightningModule):
         """Restore: `(B, C, H, W)` and `(B, 1, H, W)`, 1 = missing, to `(B, C, H, W)` float32."""
         return self.finish(self.network(self._layout(image), mask), image, mask)
 
+    @abstractmethod
     def finish(self, restored: Tensor, corrupted: Tensor, mask: Tensor) -> Tensor:
-        """What becomes of the network's output; a task that keeps known pixels does it here."""
-        return restored
+        """What becomes of the network's output: all arguments `(B, C, H, W)`, the mask `(B, 1, H, W)`."""
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """One step of any task: reconstruct, compare, add the network's penalties."""
@@ -89,7 +90,7 @@ class RestorationTask(LightningModule):
             self.log(f"train/{name}", penalty.detach())
             loss = loss + penalty
         self.log("train/loss", loss.detach(), prog_bar=True)
-        if self.global_step % self.trainer.log_every_n_steps == 0:
+        if self.global_step % self.trainer.log_every_n_steps == 0:  # type: ignore[attr-defined]  # set by a connector
             self._score("train", batch, restored.detach())
             self._log_scores("train", on_step=True)
         return loss

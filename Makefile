@@ -1,0 +1,43 @@
+# One environment, one way to run each thing. `make` alone lists the targets.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test check format train-denoise train-deblur train-inpaint benchmark clean
+
+help:  ## list the targets
+	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+$(STAMP): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "restore needs Python 3.11 or newer: make PYTHON=python3.12"; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	@touch $@
+
+demo: $(STAMP)  ## restore sample photos with the shipped weights and write demo/index.html
+	$(BIN)/restore demo --out demo
+
+test: $(STAMP)  ## run the tests
+	$(BIN)/python -m pytest -n 2 --dist loadgroup
+
+check: $(STAMP)  ## format, lint, types and layers, as CI does
+	$(BIN)/ruff format --check restore tests
+	$(BIN)/ruff check restore tests
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: $(STAMP)  ## format the code and mend what can be mended
+	$(BIN)/ruff format restore tests
+	$(BIN)/ruff check --fix restore tests
+
+train-denoise train-deblur train-inpaint: train-%: $(STAMP)  ## train a shipped bundle anew: PHOTOS=folder
+	$(BIN)/restore fit --config configs/$*.yaml $(if $(PHOTOS),--data.photos_dir "$(PHOTOS)")
+
+benchmark: $(STAMP)  ## measure speed and memory on this machine
+	$(BIN)/restore benchmark
+
+clean:  ## remove what the commands wrote; keeps .venv
+	rm -rf demo runs build dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache

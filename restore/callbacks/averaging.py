@@ -1,0 +1,36 @@
+"""Averaged weights: what is validated, checkpointed and shipped."""
+
+from collections.abc import Callable
+
+import torch
+from lightning.pytorch.callbacks import WeightAveraging
+from torch import Tensor
+
+from restore.errors import UsageError
+
+__all__ = ["AverageWeights"]
+
+
+class AverageWeights(WeightAveraging):
+    """Exponential moving average of the weights, with a start that forgets the first steps quickly.
+
+    After n updates the decay is min(decay, (1 + n) / (10 + n)), so that validation shows the network and not its
+    random beginning; Lightning's own EMA callback has no such start and is thousands of steps behind.
+
+    Args:
+        decay: Share of the old average that a step keeps: 0.999 averages over about a thousand steps.
+    """
+
+    def __init__(self, decay: float = 0.999) -> None:
+        if not 0.0 <= decay < 1.0:
+            raise UsageError(f"decay: must be 0 or more and below 1, not {decay:g}")
+        super().__init__(multi_avg_fn=_moving_average(decay))
+
+
+def _moving_average(decay: float) -> Callable[[list[Tensor], list[Tensor], Tensor | int], None]:
+    @torch.no_grad()
+    def update(averages: list[Tensor], currents: list[Tensor], updates: Tensor | int) -> None:
+        keep = min(decay, (1 + int(updates)) / (10 + int(updates)))
+        torch._foreach_lerp_(averages, currents, 1.0 - keep)
+
+    return update

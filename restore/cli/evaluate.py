@@ -1,0 +1,121 @@
+"""`restore evaluate`: a bundle's scores on a folder of clean photos."""
+
+import argparse
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from restore.cli.options import add_device_options
+from restore.errors import UsageError
+
+if TYPE_CHECKING:
+    from restore.images.files import FoundImage
+    from restore.inference.evaluate import ImageScores
+
+__all__ = ["add_arguments", "run"]
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the options."""
+    parser.add_argument(
+        "folder", nargs="?", type=Path, metavar="FOLDER", help="clean photos; scikit-image's sample photos if left out"
+    )
+    parser.add_argument("--bundle", default="denoise", help="shipped name or folder (default: %(default)s)")
+    parser.add_argument(
+        "--protocol",
+        choices=("gaussian-awgn", "clipped-8bit", "gaussian-blur", "holes"),
+        help="damage to score on; what the bundle is meant for if left out",
+    )
+    parser.add_argument(
+        "--sigma", nargs="+", type=float, default=[15.0, 25.0, 50.0], help="noise levels in 8-bit units"
+    )
+    parser.add_argument("--seed", type=int, default=0, help="of the damage (default: %(default)s)")
+    parser.add_argument("--csv", type=Path, metavar="FILE", help="write one line per photo and condition")
+    parser.add_argument("--no-baseline", action="store_true", help="leave out the classical method")
+    parser.add_argument("--record", action="store_true", help="write the result into the bundle's card")
+    add_device_options(parser)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Score, print a table, and write what was asked for."""
+    from rich.progress import track
+
+    from restore.images.files import find_images, write_atomically
+    from restore.inference.evaluate import evaluate, rows_as_csv
+    from restore.inference.protocols import build_protocol
+    from restore.inference.restorer import Restorer
+
+    if arguments.folder is None:
+        from restore.images.samples import sample_photos
+
+        photos, name = sample_photos(), "scikit-image samples"
+    else:
+        photos, name = find_images([arguments.folder]), arguments.folder.resolve().name
+    if not photos:
+        raise UsageError(f"{arguments.folder}: holds no photos")
+    restorer = Restorer.from_bundle(arguments.bundle, arguments.device, arguments.precision, arguments.tile)
+    chosen = arguments.protocol or (restorer.card.protocol if restorer.card else "") or "gaussian-awgn"
+    protocol = build_protocol(chosen, arguments.sigma)
+    rows = list(
+        track(
+            evaluate(restorer.restore, photos, protocol, arguments.seed, not arguments.no_baseline),
+            total=len(photos) * len(protocol.conditions),
+            description="scoring",
+            disable=not sys.stderr.isatty(),
+        )
+    )
+    print(f"{arguments.bundle} on {name}, protocol {chosen}, seed {arguments.seed}, {restorer.precision}")
+    _print_table(rows, [condition.baseline.name for condition in protocol.conditions])
+    if arguments.csv:
+        write_atomically(arguments.csv, rows_as_csv(rows).encode())
+    if arguments.record:
+        _record(arguments, chosen, name, photos, rows, restorer.precision)
+    return 0
+
+
+def _print_table(rows: "list[ImageScores]", baselines: list[str]) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    from restore.inference.evaluate import summarise
+
+    table = Table("damage", "images", "corrupted", "restored", "classical", "method")
+    for entry, baseline in zip(summarise(rows), baselines, strict=True):
+        score = "hole_psnr" if "hole_psnr" in entry else "psnr"
+        cells = [
+            f"{entry[prefix + score]:.2f} / {entry[prefix + 'ssim']:.4f}" if prefix + score in entry else "-"
+            for prefix in ("input_", "", "baseline_")
+        ]
+        table.add_row(str(entry["condition"]), str(entry["images"]), *cells, baseline)
+    console = Console()
+    console.print(table)
+    hole = any(row.hole_psnr == row.hole_psnr for row in rows)
+    print("PSNR in dB" + (" over the missing pixels" if hole else "") + " / SSIM, means over the images")
+
+
+def _record(
+    arguments: argparse.Namespace,
+    protocol: str,
+    name: str,
+    photos: "list[FoundImage]",
+    rows: "list[ImageScores]",
+    precision: str,
+) -> None:
+    from restore.inference.evaluate import fingerprint, summarise
+    from restore.models.bundle import find_bundle, read_card, write_card
+
+    folder = find_bundle(arguments.bundle)
+    card = read_card(folder)
+    key = {"protocol": protocol, "set": name, "seed": arguments.seed}
+    card.metrics = [entry for entry in card.metrics if {part: entry.get(part) for part in key} != key]
+    card.metrics.append(
+        {
+            **key,
+            "images": len(photos),
+            "fingerprint": fingerprint(photos),
+            "precision": precision,
+            "results": summarise(rows),
+        }
+    )
+    write_card(folder, card)
+    print(f"recorded in {folder}")

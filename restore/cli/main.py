@@ -1,0 +1,73 @@
+"""The command line: a lazy table of commands, and the one place where exceptions become messages and exit codes."""
+
+import argparse
+import importlib
+import sys
+from collections.abc import Sequence
+
+import restore
+from restore.errors import ExitCode, RestoreError
+
+__all__ = ["main"]
+
+# Module of each command; imported only when it is called, as torch and Lightning take seconds.
+_COMMANDS: dict[str, tuple[str, str]] = {
+    "photos": ("restore.cli.photos", "restore files and folders of photos"),
+    "demo": ("restore.cli.demo", "restore sample photos, score them, and write a page to look at"),
+    "evaluate": ("restore.cli.evaluate", "score a bundle on a folder of clean photos under a named protocol"),
+    "info": ("restore.cli.info", "print a bundle's card"),
+    "bundle": ("restore.cli.bundle", "make a bundle of a training checkpoint"),
+}
+_LIGHTNING: dict[str, str] = {
+    "fit": "train; without a configuration, a denoiser on sample photos",
+    "validate": "score a checkpoint on the validation photos",
+    "test": "score a checkpoint on whole test photos",
+    "predict": "restore the test photos with a checkpoint",
+}
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line.
+
+    Args:
+        arguments: What stands after `restore`; the process's own if left out.
+
+    Returns:
+        The exit code: 0, 1 (something failed), 2 (usage), 130 (interrupted).
+    """
+    arguments = list(sys.argv[1:] if arguments is None else arguments)
+    try:
+        return _dispatch(arguments)
+    except RestoreError as error:
+        print(f"restore: {error}", file=sys.stderr)
+        return error.exit_code
+    except KeyboardInterrupt:
+        print("restore: interrupted; what was written is whole", file=sys.stderr)
+        return ExitCode.INTERRUPTED
+    except BrokenPipeError:
+        sys.stderr.close()  # whoever read our output has gone; there is nobody to tell
+        return ExitCode.FAILED
+
+
+def _dispatch(arguments: list[str]) -> int:
+    if arguments and arguments[0] in _LIGHTNING:
+        from restore.cli.train import run
+
+        return run(arguments[0], arguments[1:])
+    parser = argparse.ArgumentParser(
+        prog="restore",
+        description="Restore photos and scans with autoencoders: denoise, deblur, inpaint; train, score, repeat.",
+        epilog="`restore COMMAND --help` says more about each.",
+        allow_abbrev=False,
+    )
+    parser.add_argument("--version", action="version", version=f"restore {restore.__version__}")
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
+    for name, (module_name, text) in _COMMANDS.items():
+        command = commands.add_parser(name, help=text, description=text.capitalize() + ".", allow_abbrev=False)
+        if arguments and arguments[0] == name:
+            importlib.import_module(module_name).add_arguments(command)
+    for name, text in _LIGHTNING.items():
+        commands.add_parser(name, help=text)
+    parsed = parser.parse_args(arguments)
+    code: int = importlib.import_module(_COMMANDS[parsed.command][0]).run(parsed)
+    return code

@@ -1,0 +1,24 @@
+"""Options that several commands share; names and help once."""
+
+import argparse
+
+__all__ = ["add_device_options"]
+
+
+def add_device_options(parser: argparse.ArgumentParser) -> None:
+    """`--device`, `--precision` and `--tile`."""
+    parser.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:N or mps (default: %(default)s)")
+    parser.add_argument(
+        "--precision",
+        default="auto",
+        choices=("auto", "32", "bf16-mixed", "16-mixed"),
+        help="auto is bfloat16 where the hardware computes it, float16 on older GPUs, else 32 (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--tile",
+        type=int,
+        default=1024,
+        metavar="PIXELS",
+        help="longest side of the pieces that a large photo is cut into: smaller needs less memory "
+        "(default: %(default)s)",
+    )

@@ -1,0 +1,123 @@
+"""Scoring a method on a folder of clean photos under a named protocol."""
+
+import csv
+import hashlib
+import io
+import statistics
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass, fields
+
+import torch
+from torch import Tensor
+
+from restore.images.codec import decode
+from restore.images.files import FoundImage
+from restore.images.tensors import to_float
+from restore.inference.baselines import Method
+from restore.inference.protocols import Protocol
+from restore.metrics import hole_psnr, psnr, ssim
+from restore.seeds import generator_for
+
+__all__ = ["ImageScores", "evaluate", "fingerprint", "rows_as_csv", "summarise"]
+
+
+@dataclass(frozen=True)
+class ImageScores:
+    """One photo under one condition. PSNR in dB; hole scores are NaN where nothing is missing."""
+
+    condition: str
+    image: str
+    psnr: float
+    ssim: float
+    hole_psnr: float
+    baseline_psnr: float
+    baseline_ssim: float
+    baseline_hole_psnr: float
+    input_psnr: float
+    input_ssim: float
+    input_hole_psnr: float
+
+
+def evaluate(
+    method: Method, photos: Sequence[FoundImage], protocol: Protocol, seed: int = 0, baseline: bool = True
+) -> Iterator[ImageScores]:
+    """Score a method, the condition's classical baseline and the corrupted input itself.
+
+    The damage of a photo is a function of the seed and its relative path, and of nothing else.
+
+    Args:
+        method: `(C, H, W)` float32 and a mask `(1, H, W)` to `(C, H, W)` float32, such as `Restorer.restore`.
+        photos: Clean photos, grey ones as grey.
+        protocol: From `build_protocol`.
+        seed: Of the damage.
+        baseline: Run the classical baseline too; its scores are NaN otherwise.
+
+    Yields:
+        Scores, photo by photo within each condition.
+
+    Raises:
+        ImageError: A photo cannot be read.
+        ValueError: A photo is smaller than SSIM's window of 11 pixels.
+    """
+    for condition in protocol.conditions:
+        for photo in photos:
+            clean = to_float(decode(photo.path).pixels).unsqueeze(0)
+            generator = generator_for(seed, "evaluate", photo.relative.as_posix())
+            corrupted, mask = condition.corruption(clean, generator)
+            restored = method(corrupted[0], mask[0]).unsqueeze(0)
+            classical = condition.baseline.restore(corrupted[0], mask[0]).unsqueeze(0) if baseline else None
+            yield ImageScores(
+                condition.name,
+                photo.relative.as_posix(),
+                *_scores(restored, clean, mask, condition.has_hole),
+                *_scores(classical, clean, mask, condition.has_hole),
+                *_scores(corrupted, clean, mask, condition.has_hole),
+            )
+
+
+def summarise(rows: Sequence[ImageScores]) -> list[dict[str, float | str]]:
+    """Means over the photos of each condition, in the order in which the conditions came.
+
+    Returns:
+        One entry per condition: `condition`, `images`, and the mean of every score that was taken.
+    """
+    summary: list[dict[str, float | str]] = []
+    for condition in dict.fromkeys(row.condition for row in rows):
+        chosen = [asdict(row) for row in rows if row.condition == condition]
+        entry: dict[str, float | str] = {"condition": condition, "images": len(chosen)}
+        for name in _SCORES:
+            mean = statistics.fmean(row[name] for row in chosen)
+            if mean == mean:  # NaN where the score does not apply
+                entry[name] = round(mean, 4)
+        summary.append(entry)
+    return summary
+
+
+def rows_as_csv(rows: Sequence[ImageScores]) -> str:
+    """A CSV file with one line per photo and condition."""
+    buffer = io.StringIO()
+    writer = csv.DictWriter(buffer, [field.name for field in fields(ImageScores)], lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(asdict(row) for row in rows)
+    return buffer.getvalue()
+
+
+def fingerprint(photos: Sequence[FoundImage]) -> str:
+    """SHA-256 over names and contents of a test set: what a number was measured on."""
+    digest = hashlib.sha256()
+    for photo in photos:
+        digest.update(photo.relative.as_posix().encode("utf-8", "surrogateescape") + b"\0")
+        digest.update(hashlib.sha256(photo.path.read_bytes()).digest())
+    return digest.hexdigest()
+
+
+_SCORES = [field.name for field in fields(ImageScores)][2:]
+
+
+def _scores(image: Tensor | None, clean: Tensor, mask: Tensor, has_hole: bool) -> tuple[float, float, float]:
+    nan = float("nan")
+    if image is None:
+        return nan, nan, nan
+    with torch.inference_mode():
+        hole = float(hole_psnr(image, clean, mask)) if has_hole else nan
+        return float(psnr(image, clean)), float(ssim(image, clean)), hole

@@ -1,0 +1,167 @@
+"""The one way from a damaged picture to a restored one: commands, scores and panels all use it."""
+
+from pathlib import Path
+from typing import overload
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from PIL import Image
+from torch import Tensor
+
+from restore.devices import Precision, PrecisionChoice, choose_device, choose_precision, compute_dtype
+from restore.errors import UnsupportedImageError, UsageError
+from restore.images.tensors import to_float, to_uint8
+from restore.inference.tiling import plan_tiles
+from restore.models.base import RestorationNetwork, composite
+from restore.models.bundle import ModelCard, load_bundle
+
+__all__ = ["DEFAULT_OVERLAP", "DEFAULT_TILE", "MaskLike", "Restorer"]
+
+DEFAULT_TILE = 1024
+DEFAULT_OVERLAP = 48
+
+MaskLike = Tensor | npt.NDArray[np.generic] | Image.Image
+"""`(H, W)` or `(1, H, W)`; missing where True, 1, or 255."""
+
+
+class Restorer:
+    """A network on a device, in a precision, with a way to cut large pictures.
+
+    Args:
+        network: Restores `(B, C, H, W)`.
+        composites: Whether known pixels come back untouched.
+        device: `auto`, `cpu`, `cuda`, `cuda:1` or `mps`.
+        precision: `auto` is bfloat16 where the hardware computes it, float16 on older GPUs, float32 elsewhere.
+        tile: Longest side of a tile in pixels; what memory depends on.
+        overlap: How far tiles are read beyond what is kept of them, in pixels.
+        card: What the bundle says of itself, if there is one.
+
+    Raises:
+        UsageError: Device or tile cannot be.
+        PrecisionError: The device does not have that precision.
+    """
+
+    def __init__(
+        self,
+        network: RestorationNetwork,
+        composites: bool = False,
+        device: str = "auto",
+        precision: PrecisionChoice = "auto",
+        tile: int = DEFAULT_TILE,
+        overlap: int = DEFAULT_OVERLAP,
+        card: ModelCard | None = None,
+    ) -> None:
+        self.device = choose_device(device)
+        self.precision: Precision = choose_precision(precision, self.device)
+        self.composites, self.tile, self.overlap, self.card = composites, tile, overlap, card
+        plan_tiles(1, 1, tile, overlap, network.size_multiple)  # refuses what cannot be before the first picture
+        self.network = network.eval().to(self.device)
+        self.network.to(memory_format=torch.channels_last)
+
+    @classmethod
+    def from_bundle(
+        cls,
+        bundle: str | Path,
+        device: str = "auto",
+        precision: PrecisionChoice = "auto",
+        tile: int = DEFAULT_TILE,
+        overlap: int = DEFAULT_OVERLAP,
+    ) -> "Restorer":
+        """Load a bundle.
+
+        Args:
+            bundle: A shipped name (`denoise`, `deblur`, `inpaint`) or a bundle's folder.
+            device: As for the class.
+            precision: As for the class.
+            tile: As for the class.
+            overlap: As for the class.
+
+        Raises:
+            BundleError: The bundle is missing or damaged.
+        """
+        loaded = load_bundle(bundle)
+        return cls(loaded.network, loaded.card.composites, device, precision, tile, overlap, loaded.card)
+
+    @overload
+    def restore(self, image: Tensor, mask: MaskLike | None = None) -> Tensor: ...
+    @overload
+    def restore(self, image: npt.NDArray[np.uint8], mask: MaskLike | None = None) -> npt.NDArray[np.uint8]: ...
+    @overload
+    def restore(self, image: Image.Image, mask: MaskLike | None = None) -> Image.Image: ...
+
+    def restore(
+        self, image: Tensor | npt.NDArray[np.uint8] | Image.Image, mask: MaskLike | None = None
+    ) -> Tensor | npt.NDArray[np.uint8] | Image.Image:
+        """Restore one picture of any size; each kind of picture comes back as its own kind.
+
+        Args:
+            image: A tensor `(C, H, W)`, C = 1 or 3, float32 nominally in [0, 1] or uint8; an array `(H, W)` or
+                `(H, W, 3)` uint8; or a PIL image of mode L or RGB. Floats outside [0, 1], such as noise that was not
+                clipped, are taken as they are.
+            mask: What is missing, where True, 1 or 255; nothing if left out.
+
+        Returns:
+            The restored picture. Floats are not clamped; 8-bit pixels are clamped and rounded.
+
+        Raises:
+            UsageError: Shapes or types do not fit.
+            UnsupportedImageError: A PIL image of another mode.
+        """
+        if isinstance(image, Image.Image):
+            if image.mode not in {"L", "RGB"}:
+                raise UnsupportedImageError(f"image: has mode {image.mode}; convert it to L or RGB first")
+            return Image.fromarray(self.restore(np.asarray(image), mask))
+        if isinstance(image, np.ndarray):
+            if image.dtype != np.uint8 or image.ndim not in {2, 3}:
+                raise UsageError(
+                    f"image: arrays must be (H, W) or (H, W, 3) uint8, not {image.shape} {image.dtype}; "
+                    "pass floats as a tensor (C, H, W)"
+                )
+            planes = image[None] if image.ndim == 2 else image.transpose(2, 0, 1)
+            restored = self._restore(torch.from_numpy(np.require(planes, requirements=["C", "W"])), mask).numpy()
+            return restored[0] if image.ndim == 2 else np.ascontiguousarray(restored.transpose(1, 2, 0))
+        return self._restore(image, mask)
+
+    def _restore(self, image: Tensor, mask: MaskLike | None) -> Tensor:
+        if image.ndim != 3 or image.shape[0] not in {1, 3} or 0 in image.shape:
+            raise UsageError(f"image: must be (C, H, W) with 1 or 3 channels, not {tuple(image.shape)}")
+        if image.dtype not in {torch.float32, torch.uint8}:
+            raise UsageError(f"image: must be float32 or uint8, not {image.dtype}")
+        missing = None if mask is None else _as_mask(mask, image.shape[-2:])
+        restored = torch.empty_like(image, memory_format=torch.contiguous_format)
+        for tile in plan_tiles(image.shape[1], image.shape[2], self.tile, self.overlap, self.network.size_multiple):
+            rows, columns = tile.read.slices
+            piece = image[:, rows, columns].to(self.device)
+            hole = None if missing is None else missing[:, rows, columns].to(self.device)
+            answer = self._restore_tile(piece, hole)
+            inner = tile.write.within(tile.read).slices
+            restored[(slice(None), *tile.write.slices)] = answer[(slice(None), *inner)].to(image.device)
+        return restored
+
+    @torch.inference_mode()
+    def _restore_tile(self, piece: Tensor, hole: Tensor | None) -> Tensor:
+        as_float = to_float(piece) if piece.dtype == torch.uint8 else piece
+        batch = as_float.unsqueeze(0).contiguous(memory_format=torch.channels_last)
+        mask = batch.new_zeros(1, 1, *batch.shape[-2:]) if hole is None else hole.unsqueeze(0).float()
+        with torch.autocast(self.device.type, compute_dtype(self.precision), enabled=self.precision != "32"):
+            restored: Tensor = self.network(batch, mask)
+        if self.composites:
+            restored = composite(batch, restored, mask)
+        return to_uint8(restored[0]) if piece.dtype == torch.uint8 else restored[0]
+
+
+def _as_mask(mask: MaskLike, size: torch.Size) -> Tensor:
+    """`(1, H, W)` bool, True = missing."""
+    if isinstance(mask, Image.Image):
+        mask = np.asarray(mask.convert("L"))
+    tensor = torch.from_numpy(np.require(mask, requirements=["C", "W"])) if isinstance(mask, np.ndarray) else mask
+    if tensor.shape not in {size, torch.Size([1, *size])}:
+        raise UsageError(f"mask: must be {tuple(size)} or {(1, *size)} like the image, not {tuple(tensor.shape)}")
+    if tensor.dtype == torch.bool:
+        missing = tensor
+    elif tensor.is_floating_point():
+        missing = tensor > 0.5
+    else:
+        missing = tensor > (127 if int(tensor.max()) > 1 else 0)
+    return missing.reshape(1, *size)

@@ -1,0 +1,92 @@
+"""Cutting a large picture into overlapping tiles: a pure plan, in which every pixel is written once.
+
+A network sees `read` and is trusted in `write`, which lies `overlap` pixels inside wherever `read` does not end at the
+picture's own border. Origins are multiples of the network's `size_multiple`, so that its grids line up with those of
+the whole picture.
+"""
+
+import math
+from dataclasses import dataclass
+
+from restore.errors import UsageError
+
+__all__ = ["Box", "Tile", "plan_tiles"]
+
+
+@dataclass(frozen=True)
+class Box:
+    """Half-open ranges of rows and columns."""
+
+    top: int
+    bottom: int
+    left: int
+    right: int
+
+    @property
+    def slices(self) -> tuple[slice, slice]:
+        """To index the last two axes of an array."""
+        return slice(self.top, self.bottom), slice(self.left, self.right)
+
+    def within(self, outer: "Box") -> "Box":
+        """The same box, counted from the corner of `outer`."""
+        return Box(self.top - outer.top, self.bottom - outer.top, self.left - outer.left, self.right - outer.left)
+
+
+@dataclass(frozen=True)
+class Tile:
+    """What the network sees, and the part of its answer that is kept.
+
+    Attributes:
+        read: Where the tile lies in the picture.
+        write: The part that is kept, inside `read`; these partition the picture.
+    """
+
+    read: Box
+    write: Box
+
+
+def plan_tiles(height: int, width: int, tile: int, overlap: int, multiple: int = 1) -> list[Tile]:
+    """Plan the tiles of a picture, row by row.
+
+    Args:
+        height: Of the picture, in pixels, 1 or more.
+        width: Likewise.
+        tile: Longest side of a tile, in pixels; pictures no larger are one tile.
+        overlap: How far a tile is read beyond what is kept of it, in pixels; rounded up to `multiple`.
+        multiple: Origins of tiles are multiples of this.
+
+    Returns:
+        The tiles.
+
+    Raises:
+        UsageError: The tile is too small to hold its overlap.
+    """
+    overlap = math.ceil(overlap / multiple) * multiple
+    if tile < 2 * overlap + multiple:
+        raise UsageError(
+            f"tile: must be at least {2 * overlap + multiple} pixels for an overlap of {overlap}, not {tile}"
+        )
+    return [
+        Tile(Box(*rows.read, *columns.read), Box(*rows.write, *columns.write))
+        for rows in _plan_axis(height, tile, overlap, multiple)
+        for columns in _plan_axis(width, tile, overlap, multiple)
+    ]
+
+
+@dataclass(frozen=True)
+class _Span:
+    read: tuple[int, int]
+    write: tuple[int, int]
+
+
+def _plan_axis(size: int, tile: int, overlap: int, multiple: int) -> list[_Span]:
+    if size <= tile:
+        return [_Span((0, size), (0, size))]
+    room = (tile - 2 * overlap) // multiple * multiple
+    count = math.ceil(size / room)
+    step = math.ceil(size / count / multiple) * multiple  # even shares, so that the last tile is no sliver
+    starts = range(0, size, step)
+    return [
+        _Span((max(start - overlap, 0), min(start + step + overlap, size)), (start, min(start + step, size)))
+        for start in starts
+    ]
