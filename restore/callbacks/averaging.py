@@ -1,9 +1,12 @@
 """Averaged weights: what is validated, checkpointed and shipped."""
 
 from collections.abc import Callable
+from typing import Any
 
+import lightning.pytorch as pl
 import torch
 from lightning.pytorch.callbacks import WeightAveraging
+from lightning.pytorch.trainer.states import TrainerFn
 from torch import Tensor
 
 from restore.errors import UsageError
@@ -25,6 +28,13 @@ class AverageWeights(WeightAveraging):
         if not 0.0 <= decay < 1.0:
             raise UsageError(f"decay: must be 0 or more and below 1, not {decay:g}")
         super().__init__(multi_avg_fn=_moving_average(decay))
+
+    def on_load_checkpoint(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict[str, Any]
+    ) -> None:
+        """Resume the average; outside of training a checkpoint's weights are the averaged ones, and all there is."""
+        if trainer.state.fn == TrainerFn.FITTING:
+            super().on_load_checkpoint(trainer, pl_module, checkpoint)
 
 
 def _moving_average(decay: float) -> Callable[[list[Tensor], list[Tensor], Tensor | int], None]:

@@ -1,6 +1,7 @@
 """From a training run to a bundle."""
 
 import importlib.metadata
+import pickle
 import platform
 import subprocess
 import time
@@ -109,8 +110,9 @@ def bundle_from_checkpoint(checkpoint: Path, folder: Path) -> None:
         content = torch.load(checkpoint, map_location="cpu", weights_only=True)
         card = ModelCard(**content["card"])
         state = content["state_dict"]
-    except (OSError, KeyError, TypeError, RuntimeError) as error:
-        raise BundleError(f"{checkpoint}: not a checkpoint of `restore fit` ({error})") from error
+    except (OSError, KeyError, TypeError, RuntimeError, EOFError, pickle.UnpicklingError) as error:
+        reason = str(error).partition("\n")[0]
+        raise BundleError(f"{checkpoint}: not a checkpoint of `restore fit` ({reason})") from error
     prefix = "network."
     save_bundle(folder, {k.removeprefix(prefix): v for k, v in state.items() if k.startswith(prefix)}, card)
 

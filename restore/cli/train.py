@@ -2,6 +2,7 @@
 
 import argparse
 import logging
+import os
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
@@ -27,6 +28,9 @@ _EXPECTED_WARNINGS = (
     "LightningCLI's args parameter",  # our main passes on what stands after `restore`
     ".*isinstance.treespec, LeafSpec",  # inside Lightning 2.6 with torch 2.15
     ".*does not have many workers",  # with the photos in memory, none is what is fastest
+    "The dirpath has changed from",  # a resumed run writes into a folder of its own
+    "You requested to overfit but enabled train",  # what the overlay `overfit` asks for
+    "Precision .* is not supported by the model summary",  # it counts bytes as for float32, and says so
     "The number of training batches",  # fewer steps an epoch than between two log lines: nothing to do about it
 )
 
@@ -85,6 +89,7 @@ def run(command: str, arguments: Sequence[str]) -> int:
         arguments = ["--config", str(_configs_folder() / "denoise.yaml"), *arguments]
     args: ArgsType = [command, *arguments]
     torch.set_float32_matmul_precision("high")  # TensorFloat-32 for what stays float32 on a GPU; no effect on a CPU
+    os.environ.setdefault("JSONARGPARSE_DEPRECATION_WARNINGS", "off")  # the deprecated calls are Lightning's
     logging.getLogger("lightning.pytorch.utilities.rank_zero").addFilter(_is_no_advertisement)
     try:
         with warnings.catch_warnings():

@@ -113,7 +113,7 @@ class RestorationDataModule(LightningDataModule):
         sampler = CropSampler(dataset, replicas, rank, shuffle=True, seed=self.seed, drop_last=True)
         return DataLoader(
             dataset,
-            self.batch_size,
+            batch_size=self.batch_size,
             sampler=sampler,
             num_workers=self.num_workers,
             persistent_workers=self.num_workers > 0,
@@ -182,7 +182,7 @@ class RestorationDataModule(LightningDataModule):
         replicas, rank = self._world()
         # Lightning's own sampler would repeat photos to make the ranks equal, and bias the mean.
         sampler = UnrepeatedDistributedSampler(dataset, replicas, rank, shuffle=False) if replicas > 1 else None
-        return DataLoader(dataset, batch_size, sampler=sampler, shuffle=False, num_workers=self.num_workers)
+        return DataLoader(dataset, batch_size=batch_size, sampler=sampler, shuffle=False, num_workers=self.num_workers)
 
     def _world(self) -> tuple[int, int]:
         return (self.trainer.world_size, self.trainer.global_rank) if self.trainer else (1, 0)

@@ -41,7 +41,7 @@ _SAVE_OPTIONS: dict[str, dict[str, int | str]] = {
     "TIFF": {"compression": "tiff_deflate"},
     "WEBP": {"quality": 95, "method": 4},
 }
-_GREY_MODES = {"1", "L"}
+_GREY_MODES = {"1", "L", "LA"}
 
 # The formats whose depth is known below; others (EPS, which runs Ghostscript, or 16-bit JPEG 2000) stay closed.
 _READ_FORMATS = (*sorted(set(_FORMATS.values())), "GIF")
@@ -88,7 +88,8 @@ def image_size(path: Path) -> tuple[int, int]:
         UnreadableImageError: The file is missing, damaged, too large, or not an image.
     """
     with _open(path) as image, _reading(path):
-        width, height = image.size
+        tags = getattr(image, "tag_v2", None)  # of a TIFF, whose size newer versions of Pillow turn on opening
+        width, height = (tags[256], tags[257]) if tags is not None else image.size
         turned = image.getexif().get(0x0112, 1) in {5, 6, 7, 8}  # EXIF orientation: a quarter turn
     return (width, height) if turned else (height, width)
 
@@ -188,9 +189,9 @@ def _bits_per_sample(image: Image.Image) -> int:
 
 
 def _to_grey_or_rgb(image: Image.Image, path: Path) -> Image.Image:
+    mode = "L" if image.mode in _GREY_MODES else "RGB"
     if image.has_transparency_data:
         image = image.convert("RGBA")
         if image.getchannel("A").getextrema() != (255, 255):
             raise UnsupportedImageError(f"{path}: has transparent pixels; flatten it first")
-        return image.convert("RGB")
-    return image.convert("L" if image.mode in _GREY_MODES else "RGB")
+    return image.convert(mode)

@@ -1,0 +1,102 @@
+from pathlib import Path
+
+import pytest
+import torch
+from lightning.pytorch.callbacks import ModelCheckpoint
+from torch.optim.swa_utils import AveragedModel
+
+from restore.callbacks import AverageWeights, LogRestorations, SaveBundle, WriteRestorations
+from restore.callbacks.bundles import bundle_from_checkpoint
+from restore.corruption import GaussianNoise
+from restore.errors import BundleError, UsageError
+from restore.images.codec import decode
+from restore.models.bundle import load_bundle
+from restore.tasks import DenoisingAutoencoder
+from tests.helpers.networks import IdentityNetwork, small_unet
+from tests.helpers.photos import write_photos
+from tests.helpers.training import quiet_trainer, small_data
+
+
+def test_the_average_forgets_its_start_and_ends_at_its_decay() -> None:
+    callback = AverageWeights(decay=0.9)
+    model = torch.nn.Linear(1, 1, bias=False)
+    average = AveragedModel(model, **callback._kwargs)
+    with torch.no_grad():
+        model.weight.fill_(0.0)
+        average.update_parameters(model)  # the first update copies
+        model.weight.fill_(1.0)
+        average.update_parameters(model)
+        assert average.module.weight.item() == pytest.approx(1 - 2 / 11)
+        for _ in range(200):
+            average.update_parameters(model)
+        model.weight.fill_(0.0)
+        average.update_parameters(model)
+    assert average.module.weight.item() == pytest.approx(0.9, abs=1e-3)
+
+
+@pytest.mark.parametrize("decay", [-0.1, 1.0])
+def test_an_impossible_decay_is_refused(decay: float) -> None:
+    with pytest.raises(UsageError, match="decay"):
+        AverageWeights(decay)
+
+
+def test_a_training_ends_in_a_bundle_with_averaged_weights_and_a_full_card(tmp_path: Path) -> None:
+    write_photos(tmp_path / "photos", 6)
+    torch.manual_seed(0)
+    task = DenoisingAutoencoder(small_unet())
+    trainer = quiet_trainer(
+        tmp_path,
+        max_epochs=2,
+        enable_checkpointing=True,
+        callbacks=[
+            AverageWeights(0.9),
+            ModelCheckpoint(tmp_path / "checkpoints", monitor="val/psnr", mode="max", save_top_k=-1, filename="{epoch}"),
+            SaveBundle(tmp_path / "bundle", name="mine", data="test photos", licence="none"),
+        ],
+    )
+    trainer.fit(task, small_data(tmp_path / "photos", seed=5))
+    bundle = load_bundle(tmp_path / "bundle")
+    card = bundle.card
+    assert (card.name, card.data, card.licence) == ("mine", "test photos", "none")
+    expected = {"task": "DenoisingAutoencoder", "batch_size": 4, "crop_size": 32, "seed": 5, "photos": 4}
+    assert expected.items() <= card.training.items()
+    assert card.training["corruption"] == "GaussianNoise(sigma_range=(25.0, 25.0), clip=False)"
+    assert card.training["optimizer"]["name"] == "AdamW"
+    assert "val/psnr" in card.training["validation"]
+    (validated,) = quiet_trainer(tmp_path).validate(
+        DenoisingAutoencoder(bundle.network), small_data(tmp_path / "photos", seed=5), verbose=False
+    )
+    assert validated["val/psnr"] == pytest.approx(card.training["validation"]["val/psnr"], abs=0.01)
+
+
+def test_what_is_no_checkpoint_is_refused_by_name(tmp_path: Path) -> None:
+    torch.save({"state_dict": {}}, tmp_path / "other.ckpt")
+    for name in ("other.ckpt", "missing.ckpt"):
+        with pytest.raises(BundleError, match=f"{name}: not a checkpoint"):
+            bundle_from_checkpoint(tmp_path / name, tmp_path / "bundle")
+    assert not (tmp_path / "bundle").exists()
+
+
+def test_panels_show_corrupted_restored_and_clean_side_by_side(tmp_path: Path) -> None:
+    write_photos(tmp_path / "photos", 6)
+    data = small_data(tmp_path / "photos", evaluation={"none": GaussianNoise((0, 0))})
+    trainer = quiet_trainer(tmp_path, callbacks=[LogRestorations(photos=2)])
+    trainer.validate(DenoisingAutoencoder(IdentityNetwork()), data, verbose=False)
+    (path,) = (tmp_path / "log").rglob("panels/*.png")
+    panel = decode(path).pixels
+    assert panel.shape == (2 * 48, 3 * 48, 3)
+    assert (panel[:, :48] == panel[:, 48:96]).all()
+    assert (panel[:, 48:96] == panel[:, 96:]).all()
+    assert panel.std() > 10
+
+
+def test_predictions_are_written_by_corruption_and_name(tmp_path: Path) -> None:
+    sources = write_photos(tmp_path / "photos", 2)
+    data = small_data(
+        tmp_path / "photos", test_dir=tmp_path / "photos", evaluation={"none": GaussianNoise((0, 0))}
+    )
+    trainer = quiet_trainer(tmp_path, callbacks=[WriteRestorations(tmp_path / "out")])
+    trainer.predict(DenoisingAutoencoder(IdentityNetwork()), data, return_predictions=False)
+    for source in sources:
+        written = decode(tmp_path / "out" / "none" / f"{source.name}.png")
+        assert (written.pixels == decode(source).pixels).all()

@@ -1,0 +1,140 @@
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from restore.cli.main import main
+from restore.errors import ExitCode
+from tests.helpers.networks import write_bundle
+from tests.helpers.photos import write_photos
+
+HEAVY = ("torch", "lightning", "albumentations", "cv2", "skimage", "numpy")
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["photos", "--help"], ["evaluate", "--help"], ["info", "--help"]])
+def test_help_needs_none_of_the_heavy_packages(arguments: list[str]) -> None:
+    code = (
+        "import sys\nfrom restore.cli.main import main\n"
+        f"try: main({arguments!r})\nexcept SystemExit as end: assert end.code == 0\n"
+        f"print('HEAVY', [name for name in {HEAVY!r} if name in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.rstrip().endswith("HEAVY []")
+    assert "usage: restore" in done.stdout
+
+
+def test_no_command_and_an_unknown_one_are_wrong_usage(capsys: pytest.CaptureFixture[str]) -> None:
+    for arguments in ([], ["polish"], ["photos"], ["photos", "x", "--out", "y", "--tiles", "3"]):
+        with pytest.raises(SystemExit) as end:
+            main(arguments)
+        assert end.value.code == ExitCode.USAGE
+    assert "usage: restore" in capsys.readouterr().err
+
+
+def test_photos_restores_a_folder_and_says_how_many(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write_photos(tmp_path / "in" / "deeper", 2)
+    bundle = write_bundle(tmp_path / "bundle")
+    command = ["photos", str(tmp_path / "in"), "--out", str(tmp_path / "out"), "--bundle", str(bundle)]
+    assert main(command) == ExitCode.OK
+    assert sorted(path.name for path in (tmp_path / "out" / "deeper").iterdir()) == ["00.png", "01.png"]
+    assert "2 restored" in capsys.readouterr().err
+    assert main(command) == ExitCode.OK
+    assert "2 skipped" in capsys.readouterr().err
+
+
+def test_photos_exits_with_1_when_one_fails_and_names_it(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write_photos(tmp_path / "in", 2)
+    (tmp_path / "in" / "broken.jpg").write_bytes(b"\xff\xd8\xff nothing")
+    bundle = write_bundle(tmp_path / "bundle")
+    code = main(["photos", str(tmp_path / "in"), "--out", str(tmp_path / "out"), "--bundle", str(bundle)])
+    told = capsys.readouterr().err
+    assert code == ExitCode.FAILED
+    assert "2 restored, 1 failed" in told or "1 failed, 2 restored" in told
+    assert "broken.jpg" in told
+    assert "Traceback" not in told
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["photos", "nowhere", "--out", "out"], "nowhere: no such file or folder"),
+        (["photos", "in", "--out", "in"], "would replace a source"),
+        (["photos", "empty", "--out", "out"], "no photos in empty"),
+        (["photos", "in", "--out", "out", "--bundle", "none"], "none: no such folder, and the shipped bundles are"),
+        (["photos", "in", "--out", "out", "--bundle", "fills"], "takes no masks yet"),
+        (["photos", "in", "--out", "out", "--bundle", "mine", "--tile", "20"], "tile: must be at least"),
+        (["photos", "in", "--out", "out", "--bundle", "mine", "--device", "cuda:99"], "cuda:99"),
+        (["photos", "in", "--out", "out", "--bundle", "mine", "--precision", "16-mixed", "--device", "cpu"], "CUDA GPU"),
+        (["info", "in"], "has no card.json"),
+        (["bundle", "in/00.png", "--out", "b"], "not a checkpoint"),
+        (["evaluate", "empty", "--bundle", "mine"], "holds no photos"),
+    ],
+)
+def test_mistakes_are_one_line_that_says_what_and_where(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], arguments: list[str], message: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    write_photos(Path("in"), 1)
+    Path("empty").mkdir()
+    write_bundle(Path("mine"))
+    write_bundle(Path("fills"), composites=True)
+    assert main(arguments) in {ExitCode.FAILED, ExitCode.USAGE}
+    told = capsys.readouterr().err
+    assert message in told
+    assert "Traceback" not in told
+    assert len(told.strip().splitlines()) == 1
+    assert not Path("out").exists()
+
+
+def test_ctrl_c_leaves_no_half_file_and_exits_with_130(tmp_path: Path) -> None:
+    write_photos(tmp_path / "in", 40, (180, 280), ".jpg")
+    bundle = write_bundle(tmp_path / "bundle")
+    command = [sys.executable, "-W", "ignore", "-m", "restore", "photos", str(tmp_path / "in"), "--bundle", str(bundle)]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    process = subprocess.Popen(
+        [*command, "--out", str(tmp_path / "out")], stderr=subprocess.PIPE, text=True, env=environment
+    )
+    deadline = time.monotonic() + 60
+    while not list((tmp_path / "out").glob("*.jpg")) and time.monotonic() < deadline:
+        time.sleep(0.005)
+    process.send_signal(signal.SIGINT)
+    _, told = process.communicate(timeout=60)
+    assert process.returncode == ExitCode.INTERRUPTED
+    assert "interrupted" in told
+    assert "Traceback" not in told
+    from restore.images.codec import decode
+
+    written = list((tmp_path / "out").iterdir())
+    assert 0 < len(written) < 40, "the interrupt came too early or too late to tell"
+    assert all(decode(path).pixels.shape[:2] == (180, 280) for path in written), "a half file or a temporary one is left"
+
+
+def test_evaluate_prints_a_table_writes_a_csv_and_records_into_the_card(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_photos(tmp_path / "set", 2)
+    bundle = write_bundle(tmp_path / "bundle")
+    table = tmp_path / "scores.csv"
+    command = ["evaluate", str(tmp_path / "set"), "--bundle", str(bundle), "--sigma", "25", "--csv", str(table)]
+    for _ in range(2):  # recording again replaces
+        assert main([*command, "--record"]) == ExitCode.OK
+    told = capsys.readouterr().out
+    assert "gaussian-awgn" in told
+    assert "sigma 25" in told
+    assert len(table.read_text().splitlines()) == 3
+    assert main(["info", str(bundle)]) == ExitCode.OK
+    told = capsys.readouterr().out
+    assert told.count("gaussian-awgn on set (2 images), seed 0") == 1
+    assert "0.00 M parameters" in told or "0.01 M parameters" in told or "M parameters" in told
+
+
+def test_info_prints_json_that_is_the_card(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    import json
+
+    bundle = write_bundle(tmp_path / "bundle")
+    assert main(["info", str(bundle), "--json"]) == ExitCode.OK
+    assert json.loads(capsys.readouterr().out) == json.loads((bundle / "card.json").read_text())

@@ -1,0 +1,28 @@
+"""Fixtures that several layers use."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import torch
+
+os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")
+SHARED = Path(__file__).parents[2] / "shared" / "data"
+
+
+@pytest.fixture(autouse=True)
+def _one_thread_per_worker() -> Iterator[None]:
+    """Two test workers on two cores: more threads would only wait for each other."""
+    if os.environ.get("PYTEST_XDIST_WORKER"):
+        torch.set_num_threads(1)
+    yield
+
+
+@pytest.fixture(scope="session")
+def cbsd68() -> Path:
+    """The colour test set, where there is a copy beside the checkout."""
+    folder = SHARED / "test" / "CBSD68"
+    if not folder.is_dir():
+        pytest.skip("the CBSD68 test set is not on this machine")
+    return folder

@@ -1,0 +1,45 @@
+"""Networks with known answers, and bundles that are quick to make."""
+
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from restore.models import RestorationNetwork, UNet
+from restore.models.base import JsonValue
+from restore.models.bundle import ModelCard, network_entry, save_bundle
+
+
+class IdentityNetwork(RestorationNetwork):
+    """Gives back its input, as float32."""
+
+    def __init__(self, size_multiple: int = 8) -> None:
+        super().__init__()
+        self.size_multiple = size_multiple
+
+    def forward(self, image: Tensor, mask: Tensor) -> Tensor:
+        return image.float()
+
+    def config(self) -> dict[str, JsonValue]:
+        return {"size_multiple": self.size_multiple}
+
+
+class ConstantNetwork(IdentityNetwork):
+    """Gives 0.25 everywhere."""
+
+    def forward(self, image: Tensor, mask: Tensor) -> Tensor:
+        return torch.full_like(image, 0.25)
+
+
+def small_unet() -> UNet:
+    """A U-Net that runs in a millisecond."""
+    return UNet(widths=(8, 16), blocks=1)
+
+
+def write_bundle(folder: Path, composites: bool = False, protocol: str = "gaussian-awgn") -> Path:
+    """A bundle of a small random U-Net."""
+    torch.manual_seed(0)
+    network = small_unet()
+    card = ModelCard(folder.name, network_entry(network), composites=composites, protocol=protocol)
+    save_bundle(folder, network.state_dict(), card)
+    return folder

@@ -1,0 +1,110 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from restore import Restorer
+from restore.errors import BundleError, PrecisionError, UnsupportedImageError, UsageError
+from restore.models import RestorationNetwork
+from tests.helpers.networks import ConstantNetwork, IdentityNetwork, small_unet, write_bundle
+
+
+def restorer(network: RestorationNetwork, composites: bool = False) -> Restorer:
+    return Restorer(network, composites, device="cpu", precision="32")
+
+
+def test_each_kind_of_picture_comes_back_as_its_own_kind() -> None:
+    pixels = np.random.default_rng(0).integers(0, 256, (20, 30, 3), dtype=np.uint8)
+    ours = restorer(IdentityNetwork())
+    for picture in (Image.fromarray(pixels), Image.fromarray(pixels[:, :, 0])):
+        result = ours.restore(picture)
+        assert (result.mode, result.size) == (picture.mode, picture.size)
+        assert result.tobytes() == picture.tobytes()
+    for array in (pixels, pixels[:, :, 0]):
+        answer = ours.restore(array)
+        assert answer.dtype == np.uint8
+        assert np.array_equal(answer, array)
+    tensor = torch.from_numpy(pixels).permute(2, 0, 1)
+    assert torch.equal(ours.restore(tensor), tensor)
+
+
+def test_values_outside_the_unit_interval_are_taken_as_they_are() -> None:
+    image = torch.tensor([[[-0.5, 0.5, 1.5]]])
+    assert torch.equal(restorer(IdentityNetwork()).restore(image), image)
+
+
+def test_the_same_picture_gives_the_same_pixels_through_every_door() -> None:
+    ours = restorer(small_unet())
+    pixels = np.random.default_rng(0).integers(0, 256, (37, 41, 3), dtype=np.uint8)
+    from_array = ours.restore(pixels)
+    from_pil = np.asarray(ours.restore(Image.fromarray(pixels)))
+    as_float = torch.from_numpy(pixels).permute(2, 0, 1).float() / 255
+    from_tensor = ours.restore(as_float).clamp(0, 1).mul(255).round().to(torch.uint8).permute(1, 2, 0).numpy()
+    assert np.array_equal(from_array, from_pil)
+    assert np.array_equal(from_array, from_tensor)
+
+
+def test_a_compositing_restorer_changes_nothing_but_the_hole() -> None:
+    pixels = np.random.default_rng(0).integers(0, 256, (30, 20, 3), dtype=np.uint8)
+    hole = np.zeros((30, 20), bool)
+    hole[5:9, 3:8] = True
+    ours = restorer(ConstantNetwork(), composites=True)
+    for mask in (hole, hole[None], hole.astype(np.uint8), hole.astype(np.uint8) * 255, Image.fromarray(hole)):
+        result = ours.restore(pixels, mask)
+        assert np.array_equal(result[~hole], pixels[~hole])
+        assert (result[hole] == 64).all()
+    noisy = torch.randn(3, 30, 20)
+    assert torch.equal(ours.restore(noisy, torch.from_numpy(hole))[:, ~hole], noisy[:, ~hole])
+
+
+def test_without_a_mask_a_compositing_restorer_changes_nothing() -> None:
+    image = torch.rand(3, 12, 12)
+    assert torch.equal(restorer(ConstantNetwork(), composites=True).restore(image), image)
+
+
+def test_the_given_picture_is_not_written_to() -> None:
+    image = torch.rand(3, 16, 16)
+    before = image.clone()
+    restorer(small_unet()).restore(image)
+    assert torch.equal(image, before)
+
+
+@pytest.mark.parametrize(
+    ("image", "message"),
+    [
+        (torch.rand(2, 8, 8), "1 or 3 channels"),
+        (torch.rand(8, 8), r"must be \(C, H, W\)"),
+        (torch.rand(3, 8, 0), "must be"),
+        (torch.rand(3, 8, 8).double(), "float32 or uint8"),
+        (np.zeros((8, 8), np.float32), "pass floats as a tensor"),
+    ],
+)
+def test_what_is_no_picture_is_refused_with_the_reason(image: torch.Tensor, message: str) -> None:
+    with pytest.raises(UsageError, match=message):
+        restorer(IdentityNetwork()).restore(image)
+
+
+def test_a_picture_mode_that_would_lose_something_is_refused() -> None:
+    with pytest.raises(UnsupportedImageError, match="RGBA"):
+        restorer(IdentityNetwork()).restore(Image.new("RGBA", (4, 4)))
+
+
+def test_a_mask_of_another_size_is_refused() -> None:
+    with pytest.raises(UsageError, match="mask: must be"):
+        restorer(IdentityNetwork()).restore(torch.rand(3, 8, 8), torch.zeros(8, 9))
+
+
+def test_an_impossible_precision_is_refused_with_the_reason() -> None:
+    with pytest.raises(PrecisionError, match="needs a CUDA GPU"):
+        Restorer(IdentityNetwork(), device="cpu", precision="16-mixed")
+
+
+def test_a_bundle_is_found_by_path_and_a_missing_one_is_named(tmp_path: Path) -> None:
+    folder = write_bundle(tmp_path / "mine")
+    ours = Restorer.from_bundle(folder, device="cpu")
+    assert ours.card is not None
+    assert ours.card.name == "mine"
+    with pytest.raises(BundleError, match=r"nowhere: no such folder, and the shipped bundles are"):
+        Restorer.from_bundle("nowhere")

@@ -1,0 +1,72 @@
+import itertools
+
+import numpy as np
+import pytest
+import torch
+
+from restore.errors import UsageError
+from restore.inference.restorer import Restorer
+from restore.inference.tiling import plan_tiles
+from restore.models import UNet
+from restore.models.bundle import load_bundle, shipped_bundles
+from tests.helpers.networks import IdentityNetwork
+
+AWKWARD = [(1, 1), (1, 200), (200, 1), (7, 13), (61, 67), (64, 64), (65, 127), (97, 131), (128, 256)]
+
+
+@pytest.mark.parametrize(("height", "width"), AWKWARD)
+@pytest.mark.parametrize("multiple", [1, 8])
+def test_every_pixel_is_written_once_and_read_with_its_surroundings(height: int, width: int, multiple: int) -> None:
+    written = np.zeros((height, width), int)
+    for tile in plan_tiles(height, width, tile=64, overlap=10, multiple=multiple):
+        read, write = tile.read, tile.write
+        written[write.slices] += 1
+        assert read.bottom - read.top <= 64
+        assert read.right - read.left <= 64
+        assert read.top % multiple == 0
+        assert read.left % multiple == 0
+        assert read.top == 0 or write.top - read.top >= 10
+        assert read.left == 0 or write.left - read.left >= 10
+        assert read.bottom == height or read.bottom - write.bottom >= 10
+        assert read.right == width or read.right - write.right >= 10
+    assert (written == 1).all()
+
+
+def test_plans_hold_for_many_sizes_of_tile_and_overlap() -> None:
+    for size, tile, overlap, multiple in itertools.product(range(1, 90, 7), (24, 40, 41), (0, 3, 8), (1, 4)):
+        tiles = plan_tiles(size, 1, tile, overlap, multiple)
+        assert [t.write.top for t in tiles] == [0, *[t.write.bottom for t in tiles[:-1]]]
+        assert tiles[-1].write.bottom == size
+        assert all(t.write.bottom > t.write.top for t in tiles)
+
+
+def test_a_tile_that_cannot_hold_its_overlap_is_refused() -> None:
+    with pytest.raises(UsageError, match="at least 104 pixels for an overlap of 48"):
+        plan_tiles(500, 500, tile=96, overlap=48, multiple=8)
+
+
+@pytest.mark.parametrize(("height", "width"), AWKWARD)
+@pytest.mark.parametrize("channels", [1, 3])
+def test_an_identity_network_gives_the_input_back_bit_for_bit(height: int, width: int, channels: int) -> None:
+    restorer = Restorer(IdentityNetwork(), device="cpu", precision="32", tile=64, overlap=16)
+    image = torch.randn(channels, height, width)
+    assert torch.equal(restorer.restore(image), image)
+    pixels = np.random.default_rng(0).integers(0, 256, (height, width, 3), dtype=np.uint8)
+    assert np.array_equal(restorer.restore(pixels), pixels)
+
+
+@pytest.mark.parametrize("precision", ["32", "auto"])
+@pytest.mark.parametrize("name", shipped_bundles())
+def test_tiled_equals_whole_within_a_255th_for_the_shipped_bundles(name: str, precision: str) -> None:
+    bundle = load_bundle(name)
+    assert isinstance(bundle.network, UNet)
+    torch.manual_seed(0)
+    clean = torch.rand(3, 30, 40)
+    image = torch.nn.functional.interpolate(clean[None], (332, 440), mode="bicubic")[0] + 0.1 * torch.randn(3, 332, 440)
+    mask = (torch.rand(1, 332, 440) < 0.2).float()
+    whole, tiled = (
+        Restorer(bundle.network, bundle.card.composites, "cpu", precision, tile=tile).restore(image, mask)  # type: ignore[arg-type]
+        for tile in (1024, 256)
+    )
+    error = (whole - tiled).abs()
+    assert error.max() <= 1 / 255, f"largest difference {error.max() * 255:.3f} / 255, mean {error.mean() * 255:.5f}"

@@ -1,0 +1,131 @@
+"""Every configuration that ships is run: fit, validate, bundle, restore one photo."""
+
+from pathlib import Path
+
+import pytest
+
+from restore.cli.main import main
+from restore.errors import ExitCode
+from restore.images.codec import decode
+from restore.inference.restorer import Restorer
+from restore.models.bundle import find_bundle, load_bundle
+from tests.helpers.photos import write_photos
+
+CONFIGS = Path(__file__).parents[1] / "configs"
+OVERLAYS = {"debug", "overfit", "wandb"}
+RECIPES = sorted({path.stem for path in CONFIGS.glob("*.yaml")} - OVERLAYS)
+
+@pytest.fixture(autouse=True)
+def _in_a_folder_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("WANDB_SILENT", "true")
+
+
+def fit(*arguments: str) -> Path:
+    """Run `restore fit` and give the run's folder."""
+    assert main(["fit", *arguments]) == ExitCode.OK
+    (run,) = Path("runs").glob("*/version_0")
+    return run
+
+
+@pytest.mark.parametrize("recipe", RECIPES)
+def test_a_recipe_fits_validates_bundles_and_restores_a_photo(recipe: str, tmp_path: Path) -> None:
+    run = fit("-c", recipe, "-c", "debug")
+    (best,) = (run / "checkpoints").glob("step-*.ckpt")
+    assert main(["validate", "-c", recipe, "-c", "debug", "--ckpt_path", str(best)]) == ExitCode.OK
+    bundle = load_bundle(run / "bundle")
+    assert bundle.card.name == recipe
+    assert bundle.card.training["steps"] in {4, 8}  # the better of two epochs
+    (photo,) = write_photos(tmp_path / "in", 1)
+    if bundle.card.composites:
+        pixels = decode(photo).pixels
+        mask = pixels[..., 0] > 128
+        restored = Restorer.from_bundle(run / "bundle", device="cpu").restore(pixels, mask)
+        assert (restored[~mask] == pixels[~mask]).all()
+    else:
+        assert main(["photos", str(photo), "--out", "out", "--bundle", str(run / "bundle")]) == ExitCode.OK
+        assert decode(Path("out", photo.name)).pixels.shape == decode(photo).pixels.shape
+
+
+@pytest.mark.parametrize("recipe", RECIPES)
+def test_a_recipe_names_weights_that_ship_under_its_own_name(recipe: str) -> None:
+    assert load_bundle(find_bundle(recipe)).card.name == recipe
+
+
+def test_the_overfit_overlay_runs() -> None:
+    run = fit("-c", "denoise", "-c", "overfit", "-c", "debug", "--trainer.max_epochs", "1")
+    assert (run / "metrics.csv").exists()
+
+
+def test_without_a_configuration_fit_is_the_denoiser_on_sample_photos() -> None:
+    small = ["--data.samples_per_epoch", "4", "--data.batch_size", "2", "--data.crop_size", "32"]
+    run = fit(*small, "--trainer.max_epochs", "1", "--model.init_args.network.init_args.widths", "[8,16]")
+    assert load_bundle(run / "bundle").card.training["photos"] == 5
+
+
+def test_testing_and_predicting_take_a_checkpoint() -> None:
+    run = fit("-c", "denoise", "-c", "debug")
+    checkpoint = str(run / "checkpoints" / "last.ckpt")
+    write_photos(Path("whole"), 2)
+    for command in ("test", "predict"):
+        arguments = ["-c", "denoise", "-c", "debug", "--data.test_dir", "whole", "--ckpt_path", checkpoint]
+        assert main([command, *arguments]) == ExitCode.OK
+    written = sorted(path.relative_to("runs").as_posix() for path in Path("runs").rglob("predictions/*/*.png"))
+    assert len(written) == 6
+    assert written[0].endswith("predictions/noise15/00.png.png")
+
+
+def test_the_wandb_overlay_writes_an_offline_run_with_scores_and_panels() -> None:
+    import wandb
+
+    from tests.helpers.wandb_files import read_history
+
+    assert main(["fit", "-c", "denoise", "-c", "debug", "-c", "wandb"]) == ExitCode.OK
+    wandb.finish()
+    (run,) = Path("runs/wandb").glob("offline-run-*")
+    history = read_history(next(run.glob("run-*.wandb")))
+    assert {"val/psnr", "val/noise25/psnr", "val/input_psnr", "train/loss"} <= set(history)
+    assert 5 < history["val/psnr"] < 50
+    assert list(run.rglob("media/images/val/panel_*.png"))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--data.sample_per_epoch", "64"], "sample_per_epoch"),
+        (["--data.corruption.sigma_rang", "[1,2]"], "sigma_rang"),
+        (["--model.network.init_args.widths", "3.5"], "widths"),
+        (["--trainer.max_epochz", "3"], "max_epochz"),
+        (["--trainer.max_epochs", "x"], "trainer.max_epochs"),
+        (["--data.corruption.sigma_range", "[5,2]"], "sigma_range: needs 0 <= low <= high"),
+        (["--data.crop_size", "7"], "data.crop_size: must be 16 or more"),
+        (["--data.photos_dir", "nowhere"], "data.photos_dir: nowhere is not a folder"),
+        (["--precision", "16-mixed", "--trainer.accelerator", "cpu"], "16-mixed needs a CUDA GPU"),
+        (["-c", "nowhere.yaml"], "nowhere.yaml"),
+    ],
+)
+def test_misspelt_keys_and_wrong_values_are_named(
+    arguments: list[str], message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["fit", *arguments]) in {ExitCode.FAILED, ExitCode.USAGE}
+    told = capsys.readouterr().err
+    last = told.strip().splitlines()[-1]
+    assert message in last
+    assert last.startswith("restore: ")
+    assert len(last) < 500
+    assert "Traceback" not in told
+
+
+def test_a_misspelt_key_in_a_file_is_named(capsys: pytest.CaptureFixture[str]) -> None:
+    text = (CONFIGS / "denoise.yaml").read_text().replace("weight_decay", "weight_decai")
+    Path("mine.yaml").write_text(text)
+    assert main(["fit", "-c", "mine.yaml"]) == ExitCode.USAGE
+    assert "weight_decai" in capsys.readouterr().err
+
+
+def test_weights_of_another_architecture_are_refused_with_both_named(capsys: pytest.CaptureFixture[str]) -> None:
+    run = fit("-c", "denoise", "-c", "debug")
+    assert main(["fit", "-c", "denoise", "--model.init_args.init_from", str(run / "bundle")]) == ExitCode.USAGE
+    told = capsys.readouterr().err
+    assert "[32, 64]" in told
+    assert "[64, 128, 256]" in told

@@ -1,0 +1,46 @@
+"""The layers of the design, and what importing the package costs."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+
+
+def test_imports_only_go_down() -> None:
+    command = [sys.executable, "-c", "from importlinter.cli import lint_imports_command; lint_imports_command()"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout
+    assert "2 kept, 0 broken" in done.stdout
+
+
+@pytest.mark.parametrize("module", sorted(path.relative_to(ROOT).as_posix() for path in (ROOT / "restore").rglob("*.py")))
+def test_every_module_says_what_it_is_and_stays_one_idea(module: str) -> None:
+    text = (ROOT / module).read_text(encoding="utf-8")
+    assert text.startswith('"""'), "no docstring"
+    assert len(text.splitlines()) <= 350, "two ideas: split it"
+    if "import" in text and not module.endswith("__main__.py"):
+        assert "__all__" in text or "\ndef " not in text, "no __all__"
+
+
+def test_the_public_names_are_these() -> None:
+    import restore
+
+    assert restore.__all__ == ["Restorer", "__version__"]
+    assert restore.Restorer.__module__ == "restore.inference.restorer"
+    with pytest.raises(AttributeError, match="no attribute 'Restored'"):
+        restore.Restored  # noqa: B018  # the access is what is tested
+
+
+def test_restoring_never_imports_lightning() -> None:
+    code = "import sys, restore; restore.Restorer; print('lightning' in sys.modules, 'albumentations' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT)
+    assert done.stdout.split() == ["False", "False"]
+
+
+def test_the_sample_photos_come_with_scikit_image() -> None:
+    from restore.images.samples import sample_photos
+
+    assert len(sample_photos()) == 6
