@@ -1,7 +1,6 @@
 """Fixtures that several layers use."""
 
 import os
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -12,11 +11,10 @@ SHARED = Path(__file__).parents[2] / "shared" / "data"
 
 
 @pytest.fixture(autouse=True)
-def _one_thread_per_worker() -> Iterator[None]:
+def _one_thread_per_worker() -> None:
     """Two test workers on two cores: more threads would only wait for each other."""
     if os.environ.get("PYTEST_XDIST_WORKER"):
         torch.set_num_threads(1)
-    yield
 
 
 @pytest.fixture(scope="session")

@@ -15,6 +15,7 @@ CONFIGS = Path(__file__).parents[1] / "configs"
 OVERLAYS = {"debug", "overfit", "wandb"}
 RECIPES = sorted({path.stem for path in CONFIGS.glob("*.yaml")} - OVERLAYS)
 
+
 @pytest.fixture(autouse=True)
 def _in_a_folder_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)

@@ -16,7 +16,9 @@ def test_imports_only_go_down() -> None:
     assert "2 kept, 0 broken" in done.stdout
 
 
-@pytest.mark.parametrize("module", sorted(path.relative_to(ROOT).as_posix() for path in (ROOT / "restore").rglob("*.py")))
+@pytest.mark.parametrize(
+    "module", sorted(path.relative_to(ROOT).as_posix() for path in (ROOT / "restore").rglob("*.py"))
+)
 def test_every_module_says_what_it_is_and_stays_one_idea(module: str) -> None:
     text = (ROOT / module).read_text(encoding="utf-8")
     assert text.startswith('"""'), "no docstring"

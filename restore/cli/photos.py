@@ -68,5 +68,7 @@ def _with_progress(results: "Iterator[PhotoResult]", total: int) -> "Iterator[Ph
             progress.advance(task)
             if result.status != "restored":
                 where = "" if str(result.source) in result.reason else f"{result.source}: "
-                progress.console.print(f"{result.status}: {where}{result.reason}", markup=False, highlight=False, soft_wrap=True)
+                progress.console.print(
+                    f"{result.status}: {where}{result.reason}", markup=False, highlight=False, soft_wrap=True
+                )
             yield result

@@ -68,10 +68,7 @@ def wiener_deconvolution(sigma_pixels: float, balance: float = 0.01) -> Baseline
     def restore(image: Tensor, _mask: Tensor) -> Tensor:
         margin = 2 * radius
         padded = reflect_pad(image.unsqueeze(0), margin, margin, margin, margin)[0].numpy()
-        planes = [
-            wiener(plane, kernel, balance, clip=False)  # type: ignore[no-untyped-call]  # scikit-image is untyped
-            for plane in padded
-        ]
+        planes = [wiener(plane, kernel, balance, clip=False) for plane in padded]
         result = torch.from_numpy(np.stack(planes)).float()
         return result[:, margin : margin + image.shape[1], margin : margin + image.shape[2]]
 

@@ -68,14 +68,21 @@ def test_photos_exits_with_1_when_one_fails_and_names_it(tmp_path: Path, capsys:
         (["photos", "in", "--out", "out", "--bundle", "fills"], "takes no masks yet"),
         (["photos", "in", "--out", "out", "--bundle", "mine", "--tile", "20"], "tile: must be at least"),
         (["photos", "in", "--out", "out", "--bundle", "mine", "--device", "cuda:99"], "cuda:99"),
-        (["photos", "in", "--out", "out", "--bundle", "mine", "--precision", "16-mixed", "--device", "cpu"], "CUDA GPU"),
+        (
+            ["photos", "in", "--out", "out", "--bundle", "mine", "--precision", "16-mixed", "--device", "cpu"],
+            "CUDA GPU",
+        ),
         (["info", "in"], "has no card.json"),
         (["bundle", "in/00.png", "--out", "b"], "not a checkpoint"),
         (["evaluate", "empty", "--bundle", "mine"], "holds no photos"),
     ],
 )
 def test_mistakes_are_one_line_that_says_what_and_where(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], arguments: list[str], message: str
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    arguments: list[str],
+    message: str,
 ) -> None:
     monkeypatch.chdir(tmp_path)
     write_photos(Path("in"), 1)
@@ -110,7 +117,9 @@ def test_ctrl_c_leaves_no_half_file_and_exits_with_130(tmp_path: Path) -> None:
 
     written = list((tmp_path / "out").iterdir())
     assert 0 < len(written) < 40, "the interrupt came too early or too late to tell"
-    assert all(decode(path).pixels.shape[:2] == (180, 280) for path in written), "a half file or a temporary one is left"
+    assert all(decode(path).pixels.shape[:2] == (180, 280) for path in written), (
+        "a half file or a temporary one is left"
+    )
 
 
 def test_evaluate_prints_a_table_writes_a_csv_and_records_into_the_card(

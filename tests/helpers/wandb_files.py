@@ -8,7 +8,7 @@ _BLOCK = 32768  # bytes; records do not cross it but in pieces
 
 def read_history(path: Path) -> dict[str, float]:
     """The last logged value of every key that holds a number."""
-    from wandb.proto.wandb_internal_pb2 import Record
+    from wandb.proto.wandb_internal_pb2 import Record  # type: ignore[attr-defined]  # generated code without stubs
 
     data = path.read_bytes()
     values: dict[str, float] = {}

@@ -70,9 +70,13 @@ def test_a_resumed_run_ends_where_an_uninterrupted_one_does(photos: Path, tmp_pa
 
 
 @pytest.mark.parametrize("other", [{"batch_size": 8}, {"num_workers": 2}])
-def test_validation_does_not_depend_on_batch_size_or_workers(photos: Path, tmp_path: Path, other: dict[str, int]) -> None:
+def test_validation_does_not_depend_on_batch_size_or_workers(
+    photos: Path, tmp_path: Path, other: dict[str, int]
+) -> None:
     def validate(**arguments: int) -> dict[str, float]:
-        data = small_data(photos, **{"batch_size": 1, **arguments})
+        data = small_data(
+            photos, batch_size=arguments.get("batch_size", 1), num_workers=arguments.get("num_workers", 0)
+        )
         (scores,) = quiet_trainer(tmp_path).validate(task(), data, verbose=False)
         return dict(scores)
 
@@ -101,7 +105,9 @@ def test_logged_scores_are_the_scorers_also_under_mixed_precision(photos: Path, 
         with torch.no_grad(), torch.autocast("cpu", torch.bfloat16, enabled=precision != "32-true"):
             restored = learner(batch["corrupted"], batch["mask"])
         clean, noisy = batch["clean"], batch["corrupted"]
-        by_hand += zip(psnr(restored, clean).tolist(), ssim(restored, clean).tolist(), psnr(noisy, clean).tolist())
+        by_hand += zip(
+            psnr(restored, clean).tolist(), ssim(restored, clean).tolist(), psnr(noisy, clean).tolist(), strict=True
+        )
     count = len(by_hand)
     assert scores["val/psnr"] == pytest.approx(sum(row[0] for row in by_hand) / count, abs=1e-4)
     assert scores["val/ssim"] == pytest.approx(sum(row[1] for row in by_hand) / count, abs=1e-5)
