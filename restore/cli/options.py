@@ -2,6 +2,8 @@
 
 import argparse
 
+from restore.inference.tiling import DEFAULT_TILE
+
 __all__ = ["add_device_options"]
 
 
@@ -17,7 +19,7 @@ def add_device_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--tile",
         type=int,
-        default=1024,
+        default=DEFAULT_TILE,
         metavar="PIXELS",
         help="longest side of the pieces that a large photo is cut into: smaller needs less memory "
         "(default: %(default)s)",

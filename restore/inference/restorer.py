@@ -12,14 +12,11 @@ from torch import Tensor
 from restore.devices import Precision, PrecisionChoice, choose_device, choose_precision, compute_dtype
 from restore.errors import UnsupportedImageError, UsageError
 from restore.images.tensors import to_float, to_uint8
-from restore.inference.tiling import plan_tiles
+from restore.inference.tiling import DEFAULT_OVERLAP, DEFAULT_TILE, plan_tiles
 from restore.models.base import RestorationNetwork, composite
 from restore.models.bundle import ModelCard, load_bundle
 
-__all__ = ["DEFAULT_OVERLAP", "DEFAULT_TILE", "MaskLike", "Restorer"]
-
-DEFAULT_TILE = 1024
-DEFAULT_OVERLAP = 48
+__all__ = ["MaskLike", "Restorer"]
 
 MaskLike = Tensor | npt.NDArray[np.generic] | Image.Image
 """`(H, W)` or `(1, H, W)`; missing where True, 1, or 255."""
