@@ -65,7 +65,8 @@ class MotionBlur(_Blur):
         angle = draw_uniform((0.0, math.pi), images, generator)
         longest = self.length_range[1]
         radius = math.ceil(longest / 2)
-        steps = torch.linspace(-0.5, 0.5, 4 * math.ceil(longest) + 1, device=images.device)
+        points = max(1, 4 * math.ceil(longest))  # in the middles of as many equal parts, whose variance is the path's
+        steps = (torch.arange(points, device=images.device) + 0.5) / points - 0.5
         path = steps * length.view(-1, 1)
         offsets = torch.arange(-radius, radius + 1, device=images.device)
 

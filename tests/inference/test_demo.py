@@ -76,7 +76,7 @@ def test_scores_are_those_of_the_pixels_that_are_shown(
     for outcome, photo in zip(outcomes, photos * 3, strict=True):
         picture, clean = getattr(outcome, name), outcome.clean
         channels = 2 if clean.ndim == 3 else None
-        _, plane = structural_similarity(  # type: ignore[no-untyped-call]  # scikit-image is untyped
+        _, plane = structural_similarity(
             picture,
             clean,
             channel_axis=channels,
@@ -182,9 +182,10 @@ def test_command_writes_page_and_pictures_and_prints_a_narrow_table(
     assert "restore demo --out demo --seed 3" in page
     assert "The bundles are not those that come with restore" in page
     assert "weights sha256" in page
-    for line in printed.splitlines():
-        if line.strip().startswith(KINDS):
-            assert line.count(" dB / ") == 3
+    rows = [line.strip() for line in printed.splitlines() if " dB / " in line]
+    assert [row.count(" dB / ") for row in rows] == [3, 3, 3]
+    assert all(row.startswith(kind) for row, kind in zip(rows, KINDS, strict=True))
+    assert len({row.index(" dB / ") for row in rows}) == 1  # aligned
 
 
 def test_command_says_the_same_again_and_replaces_only_its_own_files(
@@ -234,3 +235,11 @@ def test_options_have_the_documented_defaults() -> None:
     add_arguments(parser)
     parsed = parser.parse_args([])
     assert (parsed.out, parsed.seed, parsed.device, parsed.precision) == (Path("demo"), 0, "auto", "auto")
+
+
+def test_page_vouches_for_shipped_bundles(workplace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(demo, "are_shipped", lambda: True)
+    assert main(["demo", "--device", "cpu"]) == 0
+    page = (workplace / "demo" / "index.html").read_text(encoding="utf-8")
+    assert "None of these photos was used in training." in page
+    assert "The bundles are not those" not in page
