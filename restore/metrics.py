@@ -84,7 +84,8 @@ def ssim(restored: Tensor, clean: Tensor) -> Tensor:
         mean_x, mean_y = mean_x + 0.5, mean_y + 0.5
         luminance = (2 * mean_x * mean_y + _SSIM_C1) / (mean_x**2 + mean_y**2 + _SSIM_C1)
         structure = (2 * covariance + _SSIM_C2) / (variance_x + variance_y + _SSIM_C2)
-        return (luminance * structure).flatten(1).mean(dim=1)
+        similarity: Tensor = luminance * structure
+    return similarity.flatten(1).mean(dim=1)
 
 
 class ImageScore(Metric):

@@ -104,7 +104,7 @@ def run(command: str, arguments: Sequence[str]) -> int:
                 load_from_checkpoint_support=False,  # it wants hyperparameters in checkpoints: live objects, then
                 save_config_kwargs={"overwrite": True},
                 trainer_defaults={"callbacks": [LearningRateMonitor("step")]},
-                parser_kwargs={"exit_on_error": False},
+                parser_kwargs={"exit_on_error": False, "prog": "restore"},
             )
     except (argparse.ArgumentError, TypeError, ValueError) as error:
         ours = _our_error_behind(error)
