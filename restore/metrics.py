@@ -79,7 +79,7 @@ def ssim(restored: Tensor, clean: Tensor) -> Tensor:
         x, y = quantise(restored), quantise(clean)
         # Around 0.5, variances lose no digits to cancellation that matter beside C2.
         x, y = x - 0.5, y - 0.5
-        mean_x, mean_y, mean_xx, mean_yy, mean_xy = _window(torch.stack([x, y, x * x, y * y, x * y]))
+        mean_x, mean_y, mean_xx, mean_yy, mean_xy = _window(torch.stack([x, y, x * x, y * y, x * y])).unbind()
         variance_x, variance_y, covariance = mean_xx - mean_x**2, mean_yy - mean_y**2, mean_xy - mean_x * mean_y
         mean_x, mean_y = mean_x + 0.5, mean_y + 0.5
         luminance = (2 * mean_x * mean_y + _SSIM_C1) / (mean_x**2 + mean_y**2 + _SSIM_C1)

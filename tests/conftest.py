@@ -11,10 +11,9 @@ SHARED = Path(__file__).parents[2] / "shared" / "data"
 
 
 @pytest.fixture(autouse=True)
-def _one_thread_per_worker() -> None:
-    """Two test workers on two cores: more threads would only wait for each other."""
-    if os.environ.get("PYTEST_XDIST_WORKER"):
-        torch.set_num_threads(1)
+def _one_thread() -> None:
+    """The pictures are small: more threads gain nothing, and wait for each other on a busy machine."""
+    torch.set_num_threads(1)
 
 
 @pytest.fixture(scope="session")

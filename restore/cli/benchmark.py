@@ -1,7 +1,6 @@
 """`restore benchmark`: speed and memory on this machine, as a table."""
 
 import argparse
-import os
 import statistics
 import subprocess
 import sys
@@ -151,14 +150,15 @@ def _memory(arguments: argparse.Namespace) -> Iterator[_Row]:
 
 
 def _peak_memory(source: Path, out: Path, arguments: argparse.Namespace) -> float:
-    command = [sys.executable, "-m", "restore", "photos", str(source), "--out", str(out), "--bundle", arguments.bundle]
-    options = ["--device", arguments.device, "--precision", arguments.precision, "--tile", str(arguments.tile)]
-    process = subprocess.Popen([*command, *options], stderr=subprocess.DEVNULL)
-    _, status, usage = os.wait4(process.pid, 0)
-    process.returncode = os.waitstatus_to_exitcode(status)
-    if process.returncode:
-        raise subprocess.CalledProcessError(process.returncode, command)
-    return usage.ru_maxrss * (1.0 if sys.platform == "darwin" else 1024.0)
+    command = ["photos", str(source), "--out", str(out), "--bundle", arguments.bundle, "--device", arguments.device]
+    command += ["--precision", arguments.precision, "--tile", str(arguments.tile)]
+    # The process reads its own mark at the end: what its parent sees of it includes the parent's own memory.
+    code = (
+        f"from restore.cli.main import main; assert main({command!r}) == 0\n"
+        "print(next(line.split()[1] for line in open('/proc/self/status') if line.startswith('VmHWM')))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    return int(done.stdout.split()[-1]) * 1024.0
 
 
 def _write_jpeg(path: Path, height: int, width: int) -> Path:

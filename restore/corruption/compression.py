@@ -1,11 +1,14 @@
 """Damage by lossy files."""
 
+import io
+
+import numpy as np
 import torch
+from PIL import Image
 from torch import Tensor
-from torchvision.io import ImageReadMode, decode_jpeg, encode_jpeg
 
 from restore.corruption.base import Corruption, check_interval, draw_uniform, no_mask
-from restore.images.tensors import quantise, to_float, to_uint8
+from restore.images.tensors import quantise, to_float, to_pixels
 from restore.types import Corrupted, Interval
 
 __all__ = ["JpegCompression", "Quantise"]
@@ -24,13 +27,8 @@ class JpegCompression(Corruption):
     def __call__(self, images: Tensor, generator: torch.Generator) -> Corrupted:
         """Compress and decompress."""
         qualities = draw_uniform(self.quality_range, images, generator).round().int().tolist()
-        pixels = to_uint8(images).cpu()
-        mode = ImageReadMode.GRAY if images.shape[1] == 1 else ImageReadMode.RGB
-        decoded = [
-            decode_jpeg(encode_jpeg(sample.contiguous(), quality), mode=mode)
-            for sample, quality in zip(pixels, qualities, strict=True)
-        ]
-        return Corrupted(to_float(torch.stack(decoded)).to(images.device), no_mask(images))
+        decoded = [_round_trip(sample, quality) for sample, quality in zip(images, qualities, strict=True)]
+        return Corrupted(torch.stack(decoded).to(images.device), no_mask(images))
 
 
 class Quantise(Corruption):
@@ -39,3 +37,10 @@ class Quantise(Corruption):
     def __call__(self, images: Tensor, generator: torch.Generator) -> Corrupted:
         """Clamp and round."""
         return Corrupted(quantise(images), no_mask(images))
+
+
+def _round_trip(image: Tensor, quality: int) -> Tensor:
+    buffer = io.BytesIO()
+    Image.fromarray(to_pixels(image)).save(buffer, "JPEG", quality=quality, subsampling="4:2:0")
+    with Image.open(buffer, formats=["JPEG"]) as decoded:
+        return to_float(np.asarray(decoded))

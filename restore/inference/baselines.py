@@ -58,7 +58,7 @@ def telea(radius: float = 3.0) -> Baseline:
     return Baseline("Telea", restore)
 
 
-def wiener_deconvolution(sigma_pixels: float, balance: float = 0.01) -> Baseline:
+def wiener_deconvolution(sigma_pixels: float, balance: float = 0.003) -> Baseline:
     """scikit-image's Wiener filter with the true Gaussian kernel, reflected beyond the borders against ringing."""
     radius = int(np.ceil(4 * sigma_pixels))
     offsets = np.arange(-radius, radius + 1)

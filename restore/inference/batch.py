@@ -58,6 +58,7 @@ def restore_files(restorer: Restorer, plans: Sequence[PlannedImage], overwrite: 
             before = time.perf_counter()
             restored = restorer.restore(picture.pixels)
             network_seconds = time.perf_counter() - before
+            del picture  # before encoding, which takes another copy
             write_atomically(plan.target, encode(restored, plan.target.suffix))
         except RestoreError as error:
             yield PhotoResult(plan.source, plan.target, "failed", str(error))

@@ -1,5 +1,6 @@
 """The one way from a damaged picture to a restored one: commands, scores and panels all use it."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import overload
 
@@ -110,31 +111,38 @@ class Restorer:
                 raise UnsupportedImageError(f"image: has mode {image.mode}; convert it to L or RGB first")
             return Image.fromarray(self.restore(np.asarray(image), mask))
         if isinstance(image, np.ndarray):
-            if image.dtype != np.uint8 or image.ndim not in {2, 3}:
+            if (
+                image.dtype != np.uint8
+                or image.ndim not in {2, 3}
+                or image.shape[2:] not in {(), (3,)}
+                or not image.size
+            ):
                 raise UsageError(
                     f"image: arrays must be (H, W) or (H, W, 3) uint8, not {image.shape} {image.dtype}; "
                     "pass floats as a tensor (C, H, W)"
                 )
-            planes = image[None] if image.ndim == 2 else image.transpose(2, 0, 1)
-            restored = self._restore(torch.from_numpy(np.require(planes, requirements=["C", "W"])), mask).numpy()
-            return restored[0] if image.ndim == 2 else np.ascontiguousarray(restored.transpose(1, 2, 0))
-        return self._restore(image, mask)
-
-    def _restore(self, image: Tensor, mask: MaskLike | None) -> Tensor:
+            # Tile by tile, so that a large scan is held once coming in and once going out.
+            result = np.empty_like(image, order="C")
+            self._restore(lambda *box: _as_planes(image[box].copy()), _as_planes(result), mask)
+            return result
         if image.ndim != 3 or image.shape[0] not in {1, 3} or 0 in image.shape:
             raise UsageError(f"image: must be (C, H, W) with 1 or 3 channels, not {tuple(image.shape)}")
         if image.dtype not in {torch.float32, torch.uint8}:
             raise UsageError(f"image: must be float32 or uint8, not {image.dtype}")
-        missing = None if mask is None else _as_mask(mask, image.shape[-2:])
         restored = torch.empty_like(image, memory_format=torch.contiguous_format)
-        for tile in plan_tiles(image.shape[1], image.shape[2], self.tile, self.overlap, self.network.size_multiple):
-            rows, columns = tile.read.slices
-            piece = image[:, rows, columns].to(self.device)
-            hole = None if missing is None else missing[:, rows, columns].to(self.device)
+        self._restore(lambda rows, columns: image[:, rows, columns], restored, mask)
+        return restored
+
+    def _restore(self, read: Callable[[slice, slice], Tensor], restored: Tensor, mask: MaskLike | None) -> None:
+        """Fill `restored`, `(C, H, W)`, from what `read` gives of the picture for a range of rows and columns."""
+        height, width = restored.shape[1:]
+        missing = None if mask is None else _as_mask(mask, restored.shape[1:])
+        for tile in plan_tiles(height, width, self.tile, self.overlap, self.network.size_multiple):
+            piece = read(*tile.read.slices).to(self.device)
+            hole = None if missing is None else missing[(slice(None), *tile.read.slices)].to(self.device)
             answer = self._restore_tile(piece, hole)
             inner = tile.write.within(tile.read).slices
-            restored[(slice(None), *tile.write.slices)] = answer[(slice(None), *inner)].to(image.device)
-        return restored
+            restored[(slice(None), *tile.write.slices)] = answer[(slice(None), *inner)].to(restored.device)
 
     @torch.inference_mode()
     def _restore_tile(self, piece: Tensor, hole: Tensor | None) -> Tensor:
@@ -146,6 +154,12 @@ class Restorer:
         if self.composites:
             restored = composite(batch, restored, mask)
         return to_uint8(restored[0]) if piece.dtype == torch.uint8 else restored[0]
+
+
+def _as_planes(pixels: npt.NDArray[np.uint8]) -> Tensor:
+    """`(H, W)` or `(H, W, C)` as a view `(C, H, W)`."""
+    tensor = torch.from_numpy(pixels)
+    return tensor.unsqueeze(0) if tensor.ndim == 2 else tensor.permute(2, 0, 1)
 
 
 def _as_mask(mask: MaskLike, size: torch.Size) -> Tensor:

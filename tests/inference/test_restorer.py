@@ -108,3 +108,12 @@ def test_a_bundle_is_found_by_path_and_a_missing_one_is_named(tmp_path: Path) ->
     assert ours.card.name == "mine"
     with pytest.raises(BundleError, match=r"nowhere: no such folder, and the shipped bundles are"):
         Restorer.from_bundle("nowhere")
+
+
+def test_arrays_that_are_views_or_read_only_are_taken_too() -> None:
+    pixels = np.random.default_rng(0).integers(0, 256, (20, 30, 3), dtype=np.uint8)
+    frozen = pixels.copy()
+    frozen.flags.writeable = False
+    ours = restorer(IdentityNetwork())
+    for view in (np.rot90(pixels), pixels[::-2, ::3], frozen, frozen[:, :, 1]):
+        assert np.array_equal(ours.restore(view), view)

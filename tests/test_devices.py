@@ -1,0 +1,100 @@
+"""Devices and precisions: what `auto` becomes, and what is refused in which words."""
+
+import pytest
+import torch
+
+from restore.devices import Precision, PrecisionChoice, choose_device, choose_precision, compute_dtype
+from restore.errors import PrecisionError, UsageError
+
+CPU, CUDA, MPS = torch.device("cpu"), torch.device("cuda", 0), torch.device("mps")
+
+
+def pretend(monkeypatch: pytest.MonkeyPatch, gpus: int = 0, apple: bool = False) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: gpus > 0)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: gpus)
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: apple)
+
+
+@pytest.mark.parametrize(("gpus", "apple", "expected"), [(0, False, CPU), (2, False, CUDA), (0, True, MPS)])
+def test_auto_prefers_a_gpu(monkeypatch: pytest.MonkeyPatch, gpus: int, apple: bool, expected: torch.device) -> None:
+    pretend(monkeypatch, gpus, apple)
+    assert choose_device("auto") == choose_device() == expected
+
+
+def test_a_device_that_is_there_is_taken_by_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    pretend(monkeypatch, gpus=2, apple=True)
+    assert choose_device("cpu") == CPU
+    assert choose_device("cuda") == torch.device("cuda")
+    assert choose_device("cuda:1") == torch.device("cuda", 1)
+    assert choose_device("mps") == MPS
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("banana", "unknown device 'banana': use auto, cpu, cuda"),
+        ("", "unknown device ''"),
+        ("cuda:-1", "unknown device 'cuda:-1'"),
+        ("cuda:99", r"'cuda:99' is not there: torch sees 1 CUDA device\(s\)"),
+        ("mps", "'mps' is not there: it needs macOS"),
+        ("meta", "'meta' is not supported: use auto"),
+    ],
+)
+def test_a_device_that_is_not_there_is_refused_by_name(
+    monkeypatch: pytest.MonkeyPatch, name: str, message: str
+) -> None:
+    pretend(monkeypatch, gpus=1)
+    with pytest.raises(UsageError, match=message):
+        choose_device(name)
+
+
+def test_a_machine_without_a_gpu_refuses_cuda(monkeypatch: pytest.MonkeyPatch) -> None:
+    pretend(monkeypatch)
+    with pytest.raises(UsageError, match=r"'cuda' is not there: torch sees 0 CUDA device\(s\)"):
+        choose_device("cuda")
+
+
+@pytest.mark.parametrize(
+    ("device", "capability", "amx", "expected"),
+    [
+        (CUDA, (9, 0), False, "bf16-mixed"),
+        (CUDA, (8, 0), False, "bf16-mixed"),
+        (CUDA, (7, 5), True, "16-mixed"),
+        (CPU, (9, 0), True, "bf16-mixed"),
+        (CPU, (9, 0), False, "32"),
+        (MPS, (9, 0), True, "32"),
+    ],
+)
+def test_auto_precision_is_what_the_hardware_multiplies_fast(
+    monkeypatch: pytest.MonkeyPatch, device: torch.device, capability: tuple[int, int], amx: bool, expected: Precision
+) -> None:
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda _: capability)
+    monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: amx, raising=False)
+    assert choose_precision("auto", device) == expected
+
+
+@pytest.mark.parametrize("choice", ["32", "bf16-mixed"])
+def test_a_precision_that_is_asked_for_is_kept(choice: PrecisionChoice) -> None:
+    assert choose_precision(choice, CPU) == choice
+    assert choose_precision("16-mixed", CUDA) == "16-mixed"
+
+
+@pytest.mark.parametrize(
+    ("choice", "device", "message"),
+    [
+        ("16-mixed", CPU, "16-mixed needs a CUDA GPU, and this runs on 'cpu': use --precision auto, which is"),
+        ("16-mixed", MPS, "16-mixed needs a CUDA GPU, and this runs on 'mps'"),
+        ("bf16-mixed", MPS, "bf16-mixed is not available on 'mps': use --precision 32"),
+    ],
+)
+def test_a_precision_that_the_device_lacks_is_refused(
+    choice: PrecisionChoice, device: torch.device, message: str
+) -> None:
+    with pytest.raises(PrecisionError, match=message):
+        choose_precision(choice, device)
+
+
+def test_each_precision_has_its_dtype() -> None:
+    assert compute_dtype("32") == torch.float32
+    assert compute_dtype("bf16-mixed") == torch.bfloat16
+    assert compute_dtype("16-mixed") == torch.float16

@@ -1,0 +1,83 @@
+"""What the documents tell people to type works."""
+
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from restore.cli.main import main
+from restore.errors import ExitCode
+from tests.helpers.photos import write_photos
+
+ROOT = Path(__file__).parents[1]
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+SMALL = ["--config", "debug", "--data.photos_dir", "photos"]
+
+
+def commands(text: str) -> list[list[str]]:
+    """The indented `restore` command lines of a document, comments removed, continued lines joined."""
+    joined = text.replace("\\\n", " ")
+    lines = re.findall(r"^    (?:\.venv/bin/)?restore (.*)$", joined, flags=re.MULTILINE)
+    return [shlex.split(line, comments=True) for line in lines]
+
+
+def test_the_three_commands_of_the_readme_run_one_after_the_other(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    write_photos(Path("photos"), 6, (128, 128))
+    write_photos(Path("scans"), 2)
+    restored, fitted, evaluated = commands(README)
+    assert main(restored) == ExitCode.OK
+    assert len(list(Path("restored").iterdir())) == 2
+    assert main([*fitted, *SMALL]) == ExitCode.OK
+    assert main(evaluated) == ExitCode.OK
+
+
+def test_the_python_example_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    write_photos(tmp_path, 1)[0].rename("beach.png")
+    Image.open("beach.png").convert("RGB").save("beach.jpg")
+    (example,) = re.findall(r"```python\n(.*?)```", README, flags=re.DOTALL)
+    exec(example, {})  # noqa: S102  # the README's own code
+    assert Image.open("beach-restored.png").size == Image.open("beach.jpg").size
+
+
+def test_the_python_example_of_the_usage_page_runs() -> None:
+    usage = (ROOT / "docs" / "usage.md").read_text(encoding="utf-8")
+    for example in re.findall(r"```python\n(.*?)```", usage, flags=re.DOTALL):
+        exec(example, {})  # noqa: S102  # the page's own code
+
+
+def test_the_yaml_example_of_the_usage_page_is_a_configuration(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    usage = (ROOT / "docs" / "usage.md").read_text(encoding="utf-8")
+    (example,) = re.findall(r"```yaml\n(.*?)```", usage, flags=re.DOTALL)
+    Path("mine.yaml").write_text(example)
+    write_photos(Path("photos"), 6, (128, 128))
+    assert main(["fit", "--config", "denoise", "--config", "mine.yaml", *SMALL]) == ExitCode.OK
+
+
+def test_every_command_that_a_document_names_exists() -> None:
+    from restore.cli.main import _COMMANDS, _LIGHTNING
+
+    known = set(_COMMANDS) | set(_LIGHTNING)
+    for path in [ROOT / "README.md", *(ROOT / "docs").rglob("*.md"), ROOT / "CONTRIBUTING.md"]:
+        for command in commands(path.read_text(encoding="utf-8")):
+            assert command[0] in known, f"{path.name}: restore {command[0]}"
+
+
+def test_every_make_target_that_a_document_names_exists() -> None:
+    targets = set(re.findall(r"^([a-z-]+)(?=[ :a-z-]*:)", (ROOT / "Makefile").read_text(), flags=re.MULTILINE))
+    for path in (ROOT / "README.md", ROOT / "CONTRIBUTING.md"):
+        for target in re.findall(r"(?:^    |`)make ([a-z-]+)", path.read_text(encoding="utf-8"), flags=re.MULTILINE):
+            assert target in targets, f"{path.name}: make {target}"
+
+
+@pytest.mark.parametrize("document", sorted(p.relative_to(ROOT).as_posix() for p in ROOT.glob("*.md")))
+def test_links_between_files_lead_somewhere(document: str) -> None:
+    path = ROOT / document
+    for target in re.findall(r"\]\(([^)#:]+)\)", path.read_text(encoding="utf-8")):
+        assert (path.parent / target).exists(), target
