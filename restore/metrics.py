@@ -92,9 +92,9 @@ class ImageScore(Metric):
     """The mean of a per-image score over a set, exact under any batch size and number of processes.
 
     Args:
-        score: Takes `restored` and `clean`, and `mask` if `on_hole`; gives `(B,)`. NaN means that an image has no such
-            score and is left out.
-        on_hole: Whether the score looks at the mask.
+        score: Takes `restored` and `clean`, and `mask` if `on_hole`; gives `(B,)`.
+        on_hole: Whether the score looks at the mask; images without a hole are then left out. An image that is not a
+            number anywhere is not: its score, and the mean, are NaN for everyone to see.
     """
 
     higher_is_better = True
@@ -112,13 +112,14 @@ class ImageScore(Metric):
     def update(self, restored: Tensor, clean: Tensor, mask: Tensor) -> None:
         """Add a batch: `(B, C, H, W)`, `(B, C, H, W)` and `(B, 1, H, W)`."""
         scores = self.score(restored, clean, mask) if self.on_hole else self.score(restored, clean)
-        scores = scores[~scores.isnan()]
+        if self.on_hole:
+            scores = scores[(mask > 0.5).flatten(1).any(dim=1)]
         # double(): `.to(torch.bfloat16)` of the module around it, unlike `.bfloat16()`, passes by `set_dtype`.
         self.total = self.total.double() + scores.double().sum()
         self.count = self.count.double() + scores.numel()
 
     def compute(self) -> Tensor:
-        """The mean, NaN if no image had a score."""
+        """The mean; NaN if no image had a score, or one was not a number."""
         return (self.total / self.count).float()
 
     def set_dtype(self, dst_type: Any) -> "ImageScore":

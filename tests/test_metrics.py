@@ -149,3 +149,13 @@ def test_a_cast_of_the_task_costs_the_mean_no_digits(cast: Callable[[nn.Module],
         metric.update(batch, batch, batch)
     assert metric.total.dtype == torch.float64
     assert metric.compute().item() == pytest.approx(values.double().mean().item(), rel=1e-6)
+
+
+def test_a_picture_that_is_not_a_number_spoils_the_mean_for_everyone_to_see() -> None:
+    clean = torch.rand(2, 3, 16, 16)
+    broken = clean.clone()
+    broken[1, 0, 3, 3] = torch.nan
+    metrics = build_metrics()
+    metrics.update(restored=broken, clean=clean, mask=torch.zeros(2, 1, 16, 16))
+    assert metrics.compute()["psnr"].isnan()
+    assert metrics.compute()["ssim"].isnan()

@@ -83,7 +83,7 @@ def _convolve(images: Tensor, kernels: Tensor) -> Tensor:
     radius = kernels.shape[-1] // 2
     padded = reflect_pad(images, radius, radius, radius, radius)
     weights = kernels.repeat_interleave(channels, dim=0).unsqueeze(1)
-    # Samples and channels become groups of one convolution; an exact float32 one, whatever autocast says.
+    # Samples and channels become groups of one convolution; in float32, whatever autocast says.
     with torch.autocast(device_type=images.device.type, enabled=False):
         blurred = F.conv2d(padded.reshape(1, batch * channels, *padded.shape[-2:]), weights, groups=batch * channels)
     return blurred.view(batch, channels, height, width)

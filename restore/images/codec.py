@@ -172,7 +172,8 @@ def _reading(path: Path) -> Iterator[None]:
 def _refuse_what_would_be_lost(image: Image.Image, path: Path) -> None:
     if image.mode.startswith("I") or image.mode == "F" or _bits_per_sample(image) > 8:
         raise UnsupportedImageError(f"{path}: more than 8 bits a channel; convert it to 8 bits first")
-    if getattr(image, "n_frames", 1) > 1:
+    # A multi-picture JPEG, as telephones write, opens with the photo; what follows are previews of it.
+    if getattr(image, "n_frames", 1) > 1 and image.format != "MPO":
         raise UnsupportedImageError(f"{path}: several pages or frames; split them first")
 
 

@@ -3,6 +3,7 @@
 import csv
 import hashlib
 import io
+import math
 import statistics
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, fields
@@ -86,9 +87,9 @@ def summarise(rows: Sequence[ImageScores]) -> list[dict[str, float | str]]:
         chosen = [asdict(row) for row in rows if row.condition == condition]
         entry: dict[str, float | str] = {"condition": condition, "images": len(chosen)}
         for name in _SCORES:
-            mean = statistics.fmean(row[name] for row in chosen)
-            if mean == mean:  # NaN where the score does not apply
-                entry[name] = round(mean, 4)
+            scores = [row[name] for row in chosen]
+            if not all(math.isnan(score) for score in scores):  # all are where a score does not apply
+                entry[name] = round(statistics.fmean(scores), 4)
         summary.append(entry)
     return summary
 

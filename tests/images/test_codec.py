@@ -257,3 +257,10 @@ def test_a_picture_that_no_format_can_hold_is_refused_by_name() -> None:
 def test_jpeg_is_written_without_chroma_subsampling() -> None:
     with Image.open(io.BytesIO(encode(noise(), ".jpg"))) as picture:
         assert [tuple(layer[1:3]) for layer in picture.layer] == [(1, 1)] * 3  # type: ignore[attr-defined] # JPEG only
+
+
+def test_a_multi_picture_jpeg_opens_with_its_photo(tmp_path: Path) -> None:
+    path = tmp_path / "phone.jpg"
+    photo = Image.fromarray(np.full((24, 32, 3), 200, np.uint8))
+    photo.save(path, "MPO", save_all=True, append_images=[Image.new("RGB", (32, 24))], quality=95)
+    assert abs(decode(path).pixels.astype(int) - 200).max() <= 1

@@ -69,13 +69,13 @@ def test_the_corrupted_inputs_own_score_is_what_the_noise_level_says(tmp_path: P
 
 @pytest.mark.parametrize("name", PROTOCOLS)
 def test_every_protocol_scores_the_method_the_baseline_and_the_input(tmp_path: Path, name: str) -> None:
-    write_photos(tmp_path, 2)
+    write_photos(tmp_path, 6)
     identity = Restorer(IdentityNetwork(), composites=name == "holes", device="cpu", precision="32")
     rows = list(evaluate(identity.restore, find_images([tmp_path]), build_protocol(name)))
     summary = summarise(rows)
     assert len(summary) == 3
     for entry in summary:
-        assert entry["images"] == 2
+        assert entry["images"] == 6
         assert entry["psnr"] == entry["input_psnr"]  # the identity leaves the input as it is
         assert float(entry["baseline_psnr"]) > float(entry["input_psnr"]), "the classical method must help"
         assert ("hole_psnr" in entry) == (name == "holes")
