@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from restore.errors import UsageError
 from restore.models.base import JsonValue, RestorationNetwork, pad_to_multiple
-from restore.models.blocks import ResidualBlock, prepare_inputs
+from restore.models.blocks import FILL, ResidualBlock, initialise, prepare_inputs
 
 __all__ = ["ConvolutionalAutoencoder"]
 
@@ -40,7 +40,9 @@ class ConvolutionalAutoencoder(RestorationNetwork):
         up: list[nn.Module] = [nn.Conv2d(code_channels, sizes[-1], 1)]
         for coarse, fine in zip(sizes[:0:-1], [*sizes[-2:0:-1], widths[0]], strict=True):
             up += [ResidualBlock(coarse), nn.ReLU(), nn.ConvTranspose2d(coarse, fine, 2, stride=2)]
-        self.decoder = nn.Sequential(*up, nn.Conv2d(widths[0], channels, 3, padding=1))
+        tail = nn.Conv2d(widths[0], channels, 3, padding=1)
+        self.decoder = nn.Sequential(*up, tail)
+        initialise(self, tail)
 
     def encode(self, image: Tensor, mask: Tensor) -> Tensor:
         """The code, `(B, code_channels, H / 2^n, W / 2^n)`, sides rounded up."""
@@ -50,7 +52,7 @@ class ConvolutionalAutoencoder(RestorationNetwork):
 
     def decode(self, code: Tensor) -> Tensor:
         """The picture of a code, `(B, channels, 2^n h, 2^n w)` float32: 0.5 is the decoder's zero."""
-        picture: Tensor = self.decoder(code).float() + 0.5
+        picture: Tensor = self.decoder(code).float() + FILL
         return picture
 
     def forward(self, image: Tensor, mask: Tensor) -> Tensor:

@@ -3,10 +3,10 @@
 import torch
 from torch import Tensor, nn
 
-__all__ = ["ResidualBlock", "prepare_inputs", "residual_stack"]
+__all__ = ["FILL", "ResidualBlock", "initialise", "prepare_inputs", "residual_stack"]
 
 FILL = 0.5
-"""What a network sees in missing pixels, whatever the file holds there."""
+"""What stands in missing pixels, whatever the file holds there, and what networks see as zero."""
 
 
 class ResidualBlock(nn.Module):
@@ -20,8 +20,6 @@ class ResidualBlock(nn.Module):
         super().__init__()
         self.first = nn.Conv2d(width, width, 3, padding=1)
         self.second = nn.Conv2d(width, width, 3, padding=1)
-        with torch.no_grad():  # start close to the identity, so that deep stacks train without normalisation
-            self.second.weight.mul_(0.1)
 
     def forward(self, x: Tensor) -> Tensor:
         """`(B, width, H, W)` in and out."""
@@ -35,8 +33,32 @@ def residual_stack(width: int, count: int) -> nn.Sequential:
     return nn.Sequential(*(ResidualBlock(width) for _ in range(count)))
 
 
+def initialise(network: nn.Module, *last: nn.Module) -> None:
+    """Draw weights that deep stacks without normalisation train from.
+
+    He et al. 2015 for every convolution, biases 0; the second convolution of each residual block at a tenth of that, so
+    that blocks start close to the identity, and those named in `last` at a fiftieth, for a start close to no change.
+
+    Args:
+        network: Whose convolutions are set.
+        last: Convolutions whose output leaves the network.
+    """
+    scales: dict[nn.Module, float] = dict.fromkeys(last, 0.02)
+    scales.update((module.second, 0.1) for module in network.modules() if isinstance(module, ResidualBlock))
+    for module in network.modules():
+        if isinstance(module, nn.Conv2d | nn.ConvTranspose2d):
+            nn.init.kaiming_normal_(module.weight, nonlinearity="relu")
+            if module.bias is not None:
+                nn.init.zeros_(module.bias)
+            with torch.no_grad():
+                module.weight.mul_(scales.get(module, 1.0))
+
+
 def prepare_inputs(image: Tensor, mask: Tensor, channels: int) -> Tensor:
-    """Hide what is missing, replicate grey to `channels`, and append the mask.
+    """Hide what is missing, centre, replicate grey to `channels`, and append the mask.
+
+    Centring is not cosmetic: fed with values around 0.5, the two lower levels of the U-Net lost 76 to 100 % of their ReLUs
+    for good at a learning rate of 0.001; see the training log.
 
     Args:
         image: `(B, C, H, W)`, C = 1 or `channels`.
@@ -44,11 +66,11 @@ def prepare_inputs(image: Tensor, mask: Tensor, channels: int) -> Tensor:
         channels: Image channels that the network works on.
 
     Returns:
-        `(B, channels + 1, H, W)` float32.
+        `(B, channels + 1, H, W)` float32: the image minus 0.5, 0 where it is missing, and the mask.
     """
     if image.shape[1] not in {1, channels}:
         raise ValueError(f"image: needs 1 or {channels} channels, not {image.shape[1]}")
     if mask.shape != (image.shape[0], 1, *image.shape[2:]):
         raise ValueError(f"mask: needs shape {(image.shape[0], 1, *image.shape[2:])}, not {tuple(mask.shape)}")
-    visible = torch.where(mask > 0.5, FILL, image.float())
+    visible = torch.where(mask > 0.5, 0.0, image.float() - FILL)
     return torch.cat([visible.expand(-1, channels, -1, -1), mask.float()], dim=1)

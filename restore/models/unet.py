@@ -3,13 +3,12 @@
 import itertools
 from collections.abc import Sequence
 
-import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from restore.errors import UsageError
 from restore.models.base import JsonValue, RestorationNetwork, pad_to_multiple
-from restore.models.blocks import prepare_inputs, residual_stack
+from restore.models.blocks import FILL, initialise, prepare_inputs, residual_stack
 
 __all__ = ["UNet"]
 
@@ -48,8 +47,7 @@ class UNet(RestorationNetwork):
         )
         self.up = nn.ModuleList(residual_stack(width, blocks) for width in widths[:-1])
         self.tail = nn.Conv2d(widths[0], channels * _SHUFFLE**2, 3, padding=1)
-        with torch.no_grad():  # the first output is nearly the input
-            self.tail.weight.mul_(0.1)
+        initialise(self, self.tail)
 
     def forward(self, image: Tensor, mask: Tensor) -> Tensor:
         """Restore: `(B, C, H, W)` and `(B, 1, H, W)` to `(B, C, H, W)` float32."""
@@ -66,7 +64,7 @@ class UNet(RestorationNetwork):
             x = blocks(grow(x).add_(skips.pop()))
         residual = F.pixel_shuffle(self.tail(x), _SHUFFLE)[..., :height, :width]
         # In float32: a bfloat16 sum would cap the result at 62 dB even where nothing is to be changed.
-        restored = inputs[:, : self.channels] + residual.float()
+        restored = inputs[:, : self.channels] + (residual.float() + FILL)
         return restored.mean(dim=1, keepdim=True) if image.shape[1] < self.channels else restored
 
     def config(self) -> dict[str, JsonValue]:
