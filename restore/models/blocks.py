@@ -57,7 +57,7 @@ def initialise(network: nn.Module, *last: nn.Module) -> None:
 def prepare_inputs(image: Tensor, mask: Tensor, channels: int) -> Tensor:
     """Hide what is missing, centre, replicate grey to `channels`, and append the mask.
 
-    Centring is not cosmetic: fed with values around 0.5, the two lower levels of the U-Net lost 76 to 100 % of their ReLUs
+    Centring is not cosmetic: fed with values around 0.5, the lower levels of the U-Net lost 76 to 100 % of their ReLUs
     for good at a learning rate of 0.001; see the training log.
 
     Args:

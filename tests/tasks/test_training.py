@@ -15,6 +15,7 @@ from restore.corruption import Compose, GaussianNoise, PixelMask, StrokeMask
 from restore.losses import CharbonnierLoss
 from restore.metrics import psnr, ssim
 from restore.models import ConvolutionalAutoencoder, Reconstruction, UNet
+from restore.models.blocks import ResidualBlock
 from restore.tasks import DenoisingAutoencoder, InpaintingAutoencoder, WarmupCosine
 from tests.helpers.networks import IdentityNetwork, small_unet
 from tests.helpers.photos import write_photos
@@ -196,3 +197,28 @@ def test_checkpoints_hold_plain_data(photos: Path, tmp_path: Path) -> None:
     content = torch.load(tmp_path / "plain.ckpt", weights_only=True)
     assert content["network"] == {"name": "UNet", "config": {"widths": [8, 16], "blocks": 1, "channels": 3}}
     assert all(key.startswith("network.") for key in content["state_dict"])
+
+
+@pytest.mark.slow
+def test_training_leaves_every_level_of_the_unet_alive(photos: Path, tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    network = UNet(widths=(32, 64, 128), blocks=1)
+    learner = DenoisingAutoencoder(network, optimizer=lambda p: torch.optim.AdamW(p, lr=2e-3))
+    data = small_data(photos, samples_per_epoch=400)
+    quiet_trainer(tmp_path, max_epochs=1, limit_val_batches=0).fit(learner, data)
+    dead: dict[str, float] = {}
+
+    def watch(name: str, block: ResidualBlock) -> None:
+        def look(_module: nn.Module, _inputs: object, hidden: Tensor) -> None:
+            dead[name] = 1.0 - float((hidden > 0).flatten(2).any(2).any(0).float().mean())
+
+        block.first.register_forward_hook(look)
+
+    for name, module in network.named_modules():
+        if isinstance(module, ResidualBlock):
+            watch(name, module)
+    batch = next(iter(data.val_dataloader()[""]))
+    with torch.no_grad():
+        network(batch["corrupted"], batch["mask"])
+    assert len(dead) == 5
+    assert max(dead.values()) < 0.1, f"hidden channels that no picture excites: {dead}"
