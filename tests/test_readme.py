@@ -39,10 +39,12 @@ def test_the_three_commands_of_the_readme_run_one_after_the_other(
 def test_the_python_example_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     write_photos(tmp_path, 1)[0].rename("beach.png")
-    Image.open("beach.png").convert("RGB").save("beach.jpg")
+    with Image.open("beach.png") as photo:
+        photo.convert("RGB").save("beach.jpg")
     (example,) = re.findall(r"```python\n(.*?)```", README, flags=re.DOTALL)
     exec(example, {})  # noqa: S102  # the README's own code
-    assert Image.open("beach-restored.png").size == Image.open("beach.jpg").size
+    with Image.open("beach-restored.png") as restored, Image.open("beach.jpg") as given:
+        assert restored.size == given.size
 
 
 def test_the_python_example_of_the_usage_page_runs() -> None:
