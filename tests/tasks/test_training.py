@@ -90,7 +90,17 @@ def test_validation_does_not_depend_on_the_number_of_processes(photos: Path, tmp
     for processes in (1, 2):
         out = tmp_path / f"{processes}.json"
         command = [sys.executable, "-W", "ignore", "-m", "tests.helpers.validate_in_processes"]
-        subprocess.run([*command, str(photos), str(processes), str(out)], check=True, timeout=200)
+        for _attempt in range(2):  # Lightning finds a free port and opens it later: another program may be quicker
+            done = subprocess.run(
+                [*command, str(photos), str(processes), str(out)],
+                capture_output=True,
+                text=True,
+                timeout=200,
+                check=False,
+            )
+            if done.returncode == 0:
+                break
+        assert done.returncode == 0, done.stderr[-2000:]
         scores.append(json.loads(out.read_text()))
     assert set(scores[0]) == {"val/psnr", "val/ssim", "val/input_psnr", "val/input_ssim"}
     assert scores[1] == pytest.approx(scores[0], abs=1e-5)
