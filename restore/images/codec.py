@@ -73,11 +73,6 @@ class DecodedImage:
     pixels: npt.NDArray[np.uint8]
     format: str
 
-    @property
-    def is_grey(self) -> bool:
-        """Whether the picture has one channel."""
-        return self.pixels.ndim == 2
-
 
 def image_size(path: Path) -> tuple[int, int]:
     """Height and width as the file's header and orientation tag give them, without decoding the pixels.

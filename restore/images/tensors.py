@@ -6,10 +6,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-__all__ = ["quantise", "reflect_pad", "to_float", "to_grey", "to_pixels", "to_uint8"]
-
-# ITU-R BT.601 luma, the weights of Pillow's and OpenCV's grey conversions.
-_LUMA = (0.299, 0.587, 0.114)
+__all__ = ["quantise", "reflect_pad", "to_float", "to_pixels", "to_uint8"]
 
 
 def to_float(pixels: npt.NDArray[np.uint8] | Tensor) -> Tensor:
@@ -55,21 +52,6 @@ def to_pixels(image: Tensor) -> npt.NDArray[np.uint8]:
 def quantise(image: Tensor) -> Tensor:
     """What an 8-bit file would keep of a float image, as float32 in [0, 1]."""
     return image.float().clamp(0.0, 1.0).mul(255.0).round_().div_(255.0)
-
-
-def to_grey(image: Tensor) -> Tensor:
-    """Luma (ITU-R BT.601) of an RGB image; a grey image is returned as it is.
-
-    Args:
-        image: `(..., C, H, W)` with C = 1 or 3.
-
-    Returns:
-        `(..., 1, H, W)`.
-    """
-    if image.shape[-3] == 1:
-        return image
-    weights = image.new_tensor(_LUMA).view(3, 1, 1)
-    return (image * weights).sum(dim=-3, keepdim=True)
 
 
 def reflect_pad(images: Tensor, left: int, right: int, top: int, bottom: int) -> Tensor:

@@ -7,10 +7,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from PIL import Image
 
 from restore.images.codec import decode, encode
-from restore.images.tensors import quantise, reflect_pad, to_float, to_grey, to_pixels, to_uint8
+from restore.images.tensors import quantise, reflect_pad, to_float, to_pixels, to_uint8
 
 ALL_VALUES = np.arange(256, dtype=np.uint8).reshape(8, 32)
 
@@ -65,14 +64,6 @@ def test_a_decoded_picture_becomes_a_tensor_without_a_warning(shape: tuple[int, 
     read_only = decode(path).pixels
     to_float(read_only).zero_()
     np.testing.assert_array_equal(read_only, pixels)
-
-
-def test_grey_is_the_luma_that_pillow_computes() -> None:
-    pixels = np.random.default_rng(1).integers(0, 256, (16, 16, 3), dtype=np.uint8)
-    expected = np.asarray(Image.fromarray(pixels).convert("L"), dtype=np.float64)
-    grey = to_grey(to_float(pixels))
-    assert np.abs(grey[0].double().numpy() * 255 - expected).max() <= 0.51
-    assert torch.equal(to_grey(grey), grey)
 
 
 @pytest.mark.parametrize(("height", "width"), [(1, 1), (1, 4), (5, 1), (2, 2), (2, 3), (3, 7), (7, 5)])
