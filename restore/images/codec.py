@@ -41,6 +41,9 @@ _SAVE_OPTIONS: dict[str, dict[str, int | str]] = {
     "TIFF": {"compression": "tiff_deflate"},
     "WEBP": {"quality": 95, "method": 4},
 }
+_BAND = 512
+"""Rows that are copied out of Pillow at a time."""
+
 _GREY_MODES = {"1", "L", "LA"}
 
 # The formats whose depth is known below; others (EPS, which runs Ghostscript, or 16-bit JPEG 2000) stay closed.
@@ -108,8 +111,8 @@ def decode(path: Path) -> DecodedImage:
         file_format = image.format or ""
         _refuse_what_would_be_lost(image, path)
         image.load()
-        upright = ImageOps.exif_transpose(image)
-        return DecodedImage(np.asarray(_to_grey_or_rgb(upright, path)), file_format)
+        ImageOps.exif_transpose(image, in_place=True)
+        return DecodedImage(_pixels_of(_to_grey_or_rgb(image, path)), file_format)
 
 
 def encode(pixels: npt.NDArray[np.uint8], suffix: str) -> bytes:
@@ -190,4 +193,13 @@ def _to_grey_or_rgb(image: Image.Image, path: Path) -> Image.Image:
         image = image.convert("RGBA")
         if image.getchannel("A").getextrema() != (255, 255):
             raise UnsupportedImageError(f"{path}: has transparent pixels; flatten it first")
-    return image.convert(mode)
+    return image if image.mode == mode else image.convert(mode)
+
+
+def _pixels_of(image: Image.Image) -> npt.NDArray[np.uint8]:
+    """`(H, W)` or `(H, W, 3)`, copied in bands: NumPy's own way through Pillow holds the picture twice more."""
+    pixels = np.empty((image.height, image.width, *((3,) if image.mode == "RGB" else ())), np.uint8)
+    for top in range(0, image.height, _BAND):
+        bottom = min(top + _BAND, image.height)
+        pixels[top:bottom] = np.asarray(image.crop((0, top, image.width, bottom)))
+    return pixels
