@@ -42,7 +42,9 @@ def test_an_epsilon_that_is_not_positive_is_refused(loss: type[CharbonnierLoss |
 def test_psnr_loss_is_minus_the_mean_psnr_of_the_images() -> None:
     # Clean pixels of 8 bits, far from black and white, since scores are taken of 8-bit pixels.
     clean = torch.randint(100, 156, (3, 3, 16, 16), generator=generator_for("loss")) / 255.0
-    noise = torch.randn(clean.shape, generator=generator_for("noise")) * torch.tensor([0.01, 0.03, 0.06]).view(3, 1, 1, 1)
+    noise = torch.randn(clean.shape, generator=generator_for("noise")) * torch.tensor([0.01, 0.03, 0.06]).view(
+        3, 1, 1, 1
+    )
     expected = -psnr(clean + noise, clean).mean().item()
     assert PsnrLoss()(clean + noise, clean).item() == pytest.approx(expected, abs=0.03)
 
