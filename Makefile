@@ -37,7 +37,7 @@ train-denoise train-deblur train-inpaint: train-%: $(STAMP)  ## train a shipped 
 	$(BIN)/restore fit --config configs/$*.yaml $(if $(PHOTOS),--data.photos_dir "$(PHOTOS)")
 
 benchmark: $(STAMP)  ## measure speed and memory on this machine
-	$(BIN)/restore benchmark
+	$(BIN)/restore benchmark --speed
 
 clean:  ## remove what the commands wrote; keeps .venv
 	rm -rf demo runs build dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache

@@ -6,7 +6,7 @@ import torch
 
 from restore.errors import UsageError
 from restore.losses import CharbonnierLoss, PsnrLoss
-from restore.metrics import psnr
+from restore.scores import psnr
 from restore.seeds import generator_for
 
 

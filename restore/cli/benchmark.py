@@ -1,191 +1,209 @@
-"""`restore benchmark`: speed and memory on this machine, as a table."""
+"""`restore benchmark`: the tables of the README, made anew on any set and any machine."""
 
 import argparse
-import statistics
-import subprocess
 import sys
-import tempfile
-import time
-from collections.abc import Callable, Iterator
-from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from restore.cli.options import add_device_options
+from restore.errors import UsageError
 
 if TYPE_CHECKING:
-    from restore.corruption import Corruption
+    from rich.console import Console
+
+    from restore.benchmark.report import Report
 
 __all__ = ["add_arguments", "run"]
 
-_Row = tuple[str, str]
+Json = dict[str, Any]
+_SPEED_PARTS = ("network", "photo", "corruption", "training", "ssim", "growth")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
-    parser.add_argument("--bundle", default="denoise", help="shipped name or folder (default: %(default)s)")
-    parser.add_argument("--repeat", type=int, default=5, help="runs of which the median counts (default: %(default)s)")
+    parser.add_argument(
+        "sets",
+        nargs="*",
+        metavar="SET",
+        help="folders of clean photos, names of folders in --sets, or `samples`: score quality on these",
+    )
+    parser.add_argument(
+        "--sets", dest="places", nargs="+", type=Path, default=[], metavar="FOLDER", help="where named sets are"
+    )
+    parser.add_argument(
+        "--bundle", nargs="+", default=["denoise", "deblur", "inpaint"], help="shipped names or folders (default: all)"
+    )
+    parser.add_argument(
+        "--protocol",
+        nargs="+",
+        choices=("gaussian-awgn", "clipped-8bit", "gaussian-blur", "holes", "holes-by-share", "clean"),
+        help="damage to score on; what each bundle is meant for, and clean pictures, if left out",
+    )
+    parser.add_argument("--sigma", nargs="+", type=float, default=[15.0, 25.0, 50.0], help="noise levels, of 255")
+    parser.add_argument(
+        "--share",
+        nargs="+",
+        type=float,
+        default=[0.01, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6],
+        help="borders of the bins of holes-by-share",
+    )
+    parser.add_argument("--seed", nargs="+", type=int, default=[0], help="of the damage; several give a spread")
+    parser.add_argument(
+        "--classical", choices=("all", "fast", "none"), default="fast", help="classical methods (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--speed",
+        nargs="*",
+        choices=_SPEED_PARTS,
+        metavar="PART",
+        help=f"measure speed and memory: {', '.join(_SPEED_PARTS)}; all but growth if none is named",
+    )
+    parser.add_argument("--repeat", type=int, default=5, help="timed runs of which the median counts (default: 5)")
+    parser.add_argument(
+        "--megapixels", nargs="+", type=int, default=[1, 4, 16, 64, 256], help="sizes for the part growth"
+    )
+    parser.add_argument("--residual-report", action="store_true", help="also print colour shift and whiteness")
+    parser.add_argument("--plots", action="store_true", help="draw plots; needs matplotlib")
+    parser.add_argument(
+        "--out", type=Path, default=Path("benchmark"), help="folder for results; what is there is not measured again"
+    )
+    parser.add_argument(
+        "--document",
+        nargs="+",
+        type=Path,
+        default=[],
+        metavar="FILE",
+        help="Markdown files whose tables are written anew from the results in --out",
+    )
     add_device_options(parser)
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Measure, and print what was measured as it comes."""
-    import torch
+    """Measure what is missing, then write all that --out holds as tables, JSON and CSV."""
     from rich.console import Console
 
-    console = Console(highlight=False)
-    console.print(f"torch {torch.__version__}, {torch.get_num_threads()} threads, device {arguments.device}")
-    for section in (_network, _photo, _corruption, _memory):
-        for name, value in section(arguments):
-            console.print(f"{name:<72} {value:>24}", soft_wrap=True)
+    from restore.benchmark.report import Report, machine_name
+    from restore.benchmark.tables import fill_in
+    from restore.images.files import write_atomically
+
+    if not arguments.sets and arguments.speed is None and not arguments.document and not arguments.plots:
+        arguments.sets = ["samples"]
+    if arguments.repeat < 1:
+        raise UsageError(f"--repeat: must be 1 or more, not {arguments.repeat}")
+    documents = {path: _read(path) for path in arguments.document}  # before an hour of measuring, not after
+    console = Console(highlight=False, soft_wrap=True)
+    console.print(machine_name())
+    report = Report.open(arguments.out)
+    if arguments.sets:
+        _score(arguments, report, console)
+    if arguments.speed is not None:
+        _measure_speed(arguments, report, console)
+    results = report.write()
+    for path, text in documents.items():
+        write_atomically(path, fill_in(text, results).encode())
+        console.print(f"wrote the tables of {path}")
+    if arguments.sets:
+        _print_quality(results, arguments.residual_report, console)
+    if arguments.plots:
+        _draw(arguments.out, results, console)
+    console.print(f"everything: {arguments.out / 'results.json'}; per picture: pictures.csv; Markdown: tables.md")
     return 0
 
 
-def _network(arguments: argparse.Namespace) -> Iterator[_Row]:
-    """Forward passes of 768 x 768 pixels, against the matrix product of the same minute."""
-    import torch
-    from torch.utils.flop_counter import FlopCounterMode
+def _read(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageError(f"{path}: cannot be read ({error})") from error
 
-    from restore.devices import choose_device, has_fast_bfloat16
+
+def _score(arguments: argparse.Namespace, report: "Report", console: "Console") -> None:
+    from rich.progress import Progress
+
+    from restore.benchmark.plan import Plan, plan_cells, time_method
+    from restore.benchmark.quality import INPUT, measure
+    from restore.benchmark.sets import open_set
     from restore.inference.restorer import Restorer
 
-    device = choose_device(arguments.device)
-    image, side = torch.rand(3, 768, 768), 4096
-    speeds: dict[str, float] = {}
-    for precision in ("32", "bf16-mixed") if has_fast_bfloat16(device) else ("32",):
-        restorer = Restorer.from_bundle(arguments.bundle, arguments.device, precision)
-        seconds = _median(partial(restorer.restore, image), arguments.repeat)
-        speeds[precision] = image[0].numel() / 1e6 / seconds
-        yield f"network, {precision}, 768 x 768", f"{speeds[precision]:.2f} MP/s"
-    if "bf16-mixed" not in speeds:
-        return
-    yield "network, bfloat16 against float32", f"{speeds['bf16-mixed'] / speeds['32']:.1f} x"
-    matrix = torch.randn(side, side, dtype=torch.bfloat16, device=device)
-    peak = 2 * side**3 / _median(lambda: matrix @ matrix, arguments.repeat, device) / 1e12
-    with FlopCounterMode(display=False) as counter:
-        restorer.network(image[None, :, :64, :64].to(device), image[None, :1, :64, :64].to(device))
-    achieved = counter.get_total_flops() / 64**2 * speeds["bf16-mixed"] * 1e6 / 1e12
-    yield "bfloat16 matrix product, 4096 x 4096", f"{peak:.2f} TFLOP/s"
-    yield "network, share of that", f"{achieved:.2f} TFLOP/s, {achieved / peak:.0%}"
-
-
-def _photo(arguments: argparse.Namespace) -> Iterator[_Row]:
-    """`restore photos` on a 12-megapixel JPEG."""
-    from restore.images.files import find_images, plan_outputs
-    from restore.inference.batch import restore_files
-    from restore.inference.restorer import Restorer
-
-    with tempfile.TemporaryDirectory() as folder:
-        source = _write_jpeg(Path(folder, "photo.jpg"), 3000, 4000)
-        plans = plan_outputs(find_images([source]), Path(folder, "out"))
-        restorer = Restorer.from_bundle(arguments.bundle, arguments.device, arguments.precision, arguments.tile)
-        results = [result for _ in range(3) for result in restore_files(restorer, plans, overwrite=True)][1:]
-    seconds = statistics.median(result.seconds for result in results)
-    network = statistics.median(result.network_seconds for result in results)
-    name = f"12-megapixel JPEG, {restorer.precision}, tiles of {restorer.tile}"
-    yield f"{name}: decode, restore, encode, write", f"{seconds:.2f} s, {12 / seconds:.2f} MP/s"
-    yield f"{name}: share of the time in the network", f"{network / seconds:.0%}"
-
-
-def _corruption(arguments: argparse.Namespace) -> Iterator[_Row]:
-    """Corruption of 16 crops at once where the network runs, against one by one in two loader workers."""
-    import torch
-    from torch.utils.data import DataLoader, Dataset
-
-    from restore.corruption import Compose, GaussianBlur, GaussianNoise, OneOf, RectangleMask, StrokeMask
-    from restore.devices import choose_device
-    from restore.seeds import generator_for
-
-    device, batches = choose_device(arguments.device), 30
-
-    class Clean(Dataset[torch.Tensor]):
-        """Crops, corrupted one by one if there is a corruption."""
-
-        def __init__(self, corruption: "Corruption | None") -> None:
-            self.corruption = corruption
-
-        def __len__(self) -> int:
-            return 16 * batches
-
-        def __getitem__(self, index: int) -> torch.Tensor:
-            crop = torch.rand(3, 128, 128, generator=generator_for("crop", index))
-            if self.corruption is None:
-                return crop
-            return self.corruption(crop.unsqueeze(0), generator_for("damage", index)).image[0]
-
-    kinds: dict[str, Corruption] = {
-        "noise": GaussianNoise(),
-        "blur and noise": Compose([GaussianBlur(), GaussianNoise((0, 5))]),
-        "strokes or rectangles": OneOf([StrokeMask(), RectangleMask()]),
-    }
-    for name, corruption in kinds.items():
-
-        def rate(loader: "DataLoader[torch.Tensor]", batched: "Corruption | None") -> float:
-            iterator = iter(loader)
-            next(iterator)  # the workers' start does not count
-            start = time.perf_counter()
-            for index, batch in enumerate(iterator):
-                if batched is not None:
-                    batched(batch.to(device), generator_for("damage", index, device=device))
-            return 16 * (batches - 1) / (time.perf_counter() - start)
-
-        here = rate(DataLoader(Clean(None), batch_size=16, num_workers=2), corruption)
-        workers = rate(DataLoader(Clean(corruption), batch_size=16, num_workers=2), None)
-        yield f"{name}: crops of 128 x 128 corrupted in batches", f"{here:.0f} per second"
-        yield f"{name}: one by one in two workers", f"{workers:.0f} per second"
-
-
-def _memory(arguments: argparse.Namespace) -> Iterator[_Row]:
-    """Peak resident memory of `restore photos` as a process of its own."""
-    with tempfile.TemporaryDirectory() as folder:
-        for height, width in ((300, 400), (3000, 4000), (6000, 8000), (10000, 10000)):
-            source = _write_jpeg(Path(folder, f"{height}.jpg"), height, width)
-            start = time.perf_counter()
-            peak = _peak_memory(source, Path(folder, "out"), arguments)
-            seconds = time.perf_counter() - start
-            decoded = height * width * 3 / 1e6
-            size = f"{height * width / 1e6:.0f} megapixels" if height > 300 else "0.12 megapixels (the program itself)"
-            name = f"resident memory, {size}, {decoded:.0f} MB decoded"
-            yield name, f"{peak / 1e6:.0f} MB, {seconds:.1f} s"
-
-
-def _peak_memory(source: Path, out: Path, arguments: argparse.Namespace) -> float:
-    command = ["photos", str(source), "--out", str(out), "--bundle", arguments.bundle, "--device", arguments.device]
-    command += ["--precision", arguments.precision, "--tile", str(arguments.tile)]
-    # The process reads its own mark at the end: what its parent sees of it includes the parent's own memory.
-    code = (
-        f"from restore.cli.main import main; assert main({command!r}) == 0\n"
-        "print(next(line.split()[1] for line in open('/proc/self/status') if line.startswith('VmHWM')))"
+    plan = Plan(
+        [open_set(name, arguments.places) for name in arguments.sets],
+        {
+            _title(bundle): Restorer.from_bundle(bundle, arguments.device, arguments.precision, arguments.tile)
+            for bundle in arguments.bundle
+        },
+        arguments.protocol or (),
+        arguments.sigma,
+        arguments.share,
+        arguments.seed,
+        arguments.classical,
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    return int(done.stdout.split()[-1]) * 1024.0
+    cells = list(plan_cells(plan))
+    report.add_sets(plan.sets)
+    todo = [cell for cell in cells if report.store.find(cell) is None]
+    console.print(f"{len(cells)} table cells to score, {len(cells) - len(todo)} of them done before")
+    with Progress(console=console, disable=not sys.stderr.isatty()) as progress:
+        task = progress.add_task("", total=sum(len(cell.test_set.photos) for cell in todo))
+        for cell in todo:
+            title = f"{cell.test_set.name}, {cell.condition.name}, {cell.contender.name}"
+            progress.update(task, description=title)
+            report.store.keep(cell, measure(cell))
+            progress.advance(task, len(cell.test_set.photos))
+        for name, cell in {cell.contender.name: cell for cell in cells if cell.contender.kind != INPUT}.items():
+            if report.methods.get(name, {}).get("identity") != cell.contender.identity:
+                progress.update(task, description=f"timing {name}")
+                report.methods[name] = time_method(cell, arguments.repeat)
 
 
-def _write_jpeg(path: Path, height: int, width: int) -> Path:
-    """A noisy picture of any size, from a sample photo repeated and mirrored."""
-    import numpy as np
-    from PIL import Image
+def _title(bundle: str) -> str:
+    """A shipped name, or a folder as it was given: two runs of one recipe are two methods."""
+    return bundle.rstrip("/")
 
-    from restore.images.codec import decode
-    from restore.images.samples import sample_photos
 
-    pixels = decode(next(photo.path for photo in sample_photos() if photo.relative.stem == "coffee")).pixels
-    rows, columns = (-(-side // length) for side, length in zip((height, width), pixels.shape[:2], strict=True))
-    large = np.pad(
-        pixels, ((0, (rows - 1) * pixels.shape[0]), (0, (columns - 1) * pixels.shape[1]), (0, 0)), "symmetric"
+def _measure_speed(arguments: argparse.Namespace, report: "Report", console: "Console") -> None:
+    from restore.benchmark.speed import PARTS, Setting
+
+    setting = Setting(
+        arguments.bundle[0],
+        arguments.device,
+        arguments.precision,
+        arguments.tile,
+        arguments.repeat,
+        arguments.megapixels,
     )
-    Image.fromarray(large[:height, :width]).save(path, quality=92)
-    return path
+    for part in arguments.speed or [part for part in _SPEED_PARTS if part != "growth"]:
+        for measurement in PARTS[part](setting):
+            report.add_speed(part, measurement)
+            console.print(f"{measurement.name:<76} {measurement.text:>28}")
 
 
-def _median(function: Callable[[], object], repeat: int, device: object = None) -> float:
-    import torch
+def _print_quality(results: Json, residual_report: bool, console: "Console") -> None:
+    from rich.table import Table
 
-    times = []
-    for _ in range(repeat + 1):
-        start = time.perf_counter()
-        function()
-        if torch.device(str(device or "cpu")).type == "cuda":
-            torch.cuda.synchronize()
-        times.append(time.perf_counter() - start)
-    return statistics.median(times[1:])
+    from restore.benchmark.tables import TITLES, table_lines
+
+    shown = dict(TITLES) | {"worst": "Do no harm, worst pictures", "methods": "Cost of the methods"}
+    if residual_report:
+        shown["residual"] = "Colour shift and whiteness of what was removed"
+    for name, title in shown.items():
+        head, *body = table_lines(name, results)
+        if not body:
+            continue
+        table = Table(*head, title=title, title_justify="left")
+        for line in body:
+            table.add_row(*(cell.replace("**", "").replace("`", "") for cell in line))
+        console.print(table)
+
+
+def _draw(out: Path, results: Json, console: "Console") -> None:
+    from restore.benchmark.plots import plot_growth, plot_quality_against_compute, plot_quality_against_sigma
+
+    drawn = []
+    for entry in results["sets"]:
+        name = entry["name"]
+        for kind, plot in (("sigma", plot_quality_against_sigma), ("compute", plot_quality_against_compute)):
+            path = out / f"{kind}-{name}.png"
+            if plot(results, name, path):
+                drawn.append(path)
+    if plot_growth(results, out / "growth.png"):
+        drawn.append(out / "growth.png")
+    console.print(f"plots: {', '.join(map(str, drawn)) or 'none; there are too few results for one'}")

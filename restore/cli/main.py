@@ -16,7 +16,7 @@ _COMMANDS: dict[str, tuple[str, str]] = {
     "demo": ("restore.cli.demo", "restore sample photos, score them, and write a page to look at"),
     "evaluate": ("restore.cli.evaluate", "score a bundle on a folder of clean photos under a named protocol"),
     "info": ("restore.cli.info", "print a bundle's card"),
-    "benchmark": ("restore.cli.benchmark", "measure speed and memory on this machine"),
+    "benchmark": ("restore.cli.benchmark", "measure quality on test sets, speed and memory, and write the tables"),
     "bundle": ("restore.cli.bundle", "make a bundle of a training checkpoint"),
 }
 _LIGHTNING: dict[str, str] = {

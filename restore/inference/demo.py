@@ -20,8 +20,8 @@ from restore.inference.baselines import non_local_means, telea, wiener_deconvolu
 from restore.inference.protocols import Condition
 from restore.inference.restorer import Restorer
 from restore.inference.tiling import DEFAULT_TILE
-from restore.metrics import hole_psnr, psnr, ssim
 from restore.models.bundle import find_bundle, shipped_bundles
+from restore.scores import hole_psnr, psnr, ssim
 from restore.seeds import generator_for
 
 __all__ = [

@@ -15,11 +15,39 @@ from restore.images.codec import decode
 from restore.images.files import FoundImage
 from restore.images.tensors import to_float
 from restore.inference.baselines import Method
-from restore.inference.protocols import Protocol
-from restore.metrics import hole_psnr, psnr, ssim
+from restore.inference.protocols import Condition, Protocol
+from restore.scores import hole_psnr, psnr, ssim
 from restore.seeds import generator_for
 
-__all__ = ["ImageScores", "evaluate", "fingerprint", "rows_as_csv", "summarise"]
+__all__ = [
+    "DamagedPhoto",
+    "ImageScores",
+    "Scores",
+    "damage_photo",
+    "evaluate",
+    "fingerprint",
+    "rows_as_csv",
+    "score",
+    "summarise",
+]
+
+
+@dataclass(frozen=True)
+class DamagedPhoto:
+    """What a method gets, and the truth: `(1, C, H, W)` float32, the mask `(1, 1, H, W)`, 1 = missing."""
+
+    clean: Tensor
+    corrupted: Tensor
+    mask: Tensor
+
+
+@dataclass(frozen=True)
+class Scores:
+    """Of one picture. PSNR in dB; that of the hole is NaN where nothing is missing."""
+
+    psnr: float
+    ssim: float
+    hole_psnr: float
 
 
 @dataclass(frozen=True)
@@ -62,18 +90,42 @@ def evaluate(
     """
     for condition in protocol.conditions:
         for photo in photos:
-            clean = to_float(decode(photo.path).pixels).unsqueeze(0)
-            generator = generator_for(seed, "evaluate", photo.relative.as_posix())
-            corrupted, mask = condition.corruption(clean, generator)
-            restored = method(corrupted[0], mask[0]).unsqueeze(0)
-            classical = condition.baseline.restore(corrupted[0], mask[0]).unsqueeze(0) if baseline else None
+            damaged = damage_photo(photo, condition, seed)
+            image, mask = damaged.corrupted[0], damaged.mask[0]
+            restored = score(method(image, mask), damaged)
+            classical = score(condition.baseline.restore(image, mask), damaged) if baseline else _NO_SCORES
+            given = score(image, damaged)
             yield ImageScores(
                 condition.name,
                 photo.relative.as_posix(),
-                *_scores(restored, clean, mask, condition.has_hole),
-                *_scores(classical, clean, mask, condition.has_hole),
-                *_scores(corrupted, clean, mask, condition.has_hole),
+                *(number for scores in (restored, classical, given) for number in asdict(scores).values()),
             )
+
+
+def damage_photo(photo: FoundImage, condition: Condition, seed: int = 0) -> DamagedPhoto:
+    """A photo under a condition: a function of the seed and the photo's relative path, and of nothing else.
+
+    Raises:
+        ImageError: The photo cannot be read.
+    """
+    clean = to_float(decode(photo.path).pixels).unsqueeze(0)
+    generator = generator_for(seed, "evaluate", photo.relative.as_posix())
+    return DamagedPhoto(clean, *condition.corruption(clean, generator))
+
+
+def score(restored: Tensor, damaged: DamagedPhoto) -> Scores:
+    """Score `(C, H, W)` against the clean photo.
+
+    Raises:
+        ValueError: The photo is smaller than SSIM's window of 11 pixels.
+    """
+    with torch.inference_mode():
+        image = restored.unsqueeze(0)
+        return Scores(
+            float(psnr(image, damaged.clean)),
+            float(ssim(image, damaged.clean)),
+            float(hole_psnr(image, damaged.clean, damaged.mask)),  # 0 / 0 is NaN where there is no hole
+        )
 
 
 def summarise(rows: Sequence[ImageScores]) -> list[dict[str, float | str]]:
@@ -113,12 +165,4 @@ def fingerprint(photos: Sequence[FoundImage]) -> str:
 
 
 _SCORES = [field.name for field in fields(ImageScores)][2:]
-
-
-def _scores(image: Tensor | None, clean: Tensor, mask: Tensor, has_hole: bool) -> tuple[float, float, float]:
-    nan = float("nan")
-    if image is None:
-        return nan, nan, nan
-    with torch.inference_mode():
-        hole = float(hole_psnr(image, clean, mask)) if has_hole else nan
-        return float(psnr(image, clean)), float(ssim(image, clean)), hole
+_NO_SCORES = Scores(float("nan"), float("nan"), float("nan"))

@@ -1,5 +1,6 @@
 """Named evaluations: what damage a method is scored on. A number without its protocol means nothing."""
 
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -8,13 +9,24 @@ from restore.corruption import (
     Corruption,
     GaussianBlur,
     GaussianNoise,
+    Identity,
     PixelMask,
     Quantise,
     RectangleMask,
     StrokeMask,
 )
 from restore.errors import UsageError
-from restore.inference.baselines import Baseline, non_local_means, telea, wiener_deconvolution
+from restore.inference.baselines import (
+    Baseline,
+    biharmonic,
+    navier_stokes,
+    non_local_means,
+    richardson_lucy_deconvolution,
+    telea,
+    total_variation,
+    wavelet,
+    wiener_deconvolution,
+)
 
 __all__ = ["PROTOCOLS", "Condition", "Protocol", "build_protocol"]
 
@@ -23,8 +35,11 @@ PROTOCOLS: dict[str, str] = {
     "clipped-8bit": "white Gaussian noise, clipped and rounded to 8 bits as in a file",
     "gaussian-blur": "Gaussian blur of 1, 2 and 3 pixels, reflected borders, then noise of sigma 2",
     "holes": "strokes and rectangles over 10-30 % of the image, single pixels over 50 %",
+    "holes-by-share": "strokes and rectangles, by the share of the image that is missing",
+    "clean": "no damage: what a method does to a picture that needs nothing",
 }
 _SIGMAS = (15.0, 25.0, 50.0)
+_SHARES = (0.01, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6)
 
 
 @dataclass(frozen=True)
@@ -35,13 +50,15 @@ class Condition:
         name: As it stands in the table.
         corruption: The damage.
         baseline: A classical method that is told the damage's strength.
-        has_hole: Whether missing pixels are scored alone too.
+        has_hole: Whether missing pixels count alone: a method must leave the others as they are.
+        others: More classical methods, slower ones among them, for `restore benchmark`.
     """
 
     name: str
     corruption: Corruption
     baseline: Baseline
     has_hole: bool = False
+    others: tuple[Baseline, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -52,37 +69,60 @@ class Protocol:
     conditions: tuple[Condition, ...]
 
 
-def build_protocol(name: str, sigmas: Sequence[float] = _SIGMAS) -> Protocol:
+def build_protocol(name: str, sigmas: Sequence[float] = _SIGMAS, shares: Sequence[float] = _SHARES) -> Protocol:
     """Look a protocol up.
 
     Args:
         name: One of `PROTOCOLS`.
         sigmas: Noise levels in 8-bit units, for the two noise protocols.
+        shares: Borders of the bins of `holes-by-share`, as shares of the image, ascending.
 
     Raises:
-        UsageError: There is no such protocol.
+        UsageError: There is no such protocol, or the shares do not ascend.
     """
-    if name == "gaussian-awgn":
-        conditions = [Condition(f"sigma {s:g}", GaussianNoise((s, s)), non_local_means(s)) for s in sigmas]
-    elif name == "clipped-8bit":
-        conditions = [
-            Condition(f"sigma {s:g}", Compose([GaussianNoise((s, s), clip=True), Quantise()]), non_local_means(s))
-            for s in sigmas
-        ]
+    if name in {"gaussian-awgn", "clipped-8bit"}:
+        conditions = [_noise(sigma, clip=name == "clipped-8bit") for sigma in sigmas]
     elif name == "gaussian-blur":
-        conditions = [
-            Condition(
-                f"blur {s:g} px", Compose([GaussianBlur((s, s)), GaussianNoise((2.0, 2.0))]), wiener_deconvolution(s)
-            )
-            for s in (1.0, 2.0, 3.0)
-        ]
+        conditions = [_blur(sigma) for sigma in (1.0, 2.0, 3.0)]
     elif name == "holes":
-        masks: dict[str, Corruption] = {
-            "strokes 10-30 %": StrokeMask((0.1, 0.3)),
-            "rectangles 10-30 %": RectangleMask((0.1, 0.3)),
-            "pixels 50 %": PixelMask((0.5, 0.5)),
-        }
-        conditions = [Condition(kind, mask, telea(), has_hole=True) for kind, mask in masks.items()]
+        conditions = [
+            _hole("strokes 10-30 %", StrokeMask((0.1, 0.3))),
+            _hole("rectangles 10-30 %", RectangleMask((0.1, 0.3))),
+            _hole("pixels 50 %", PixelMask((0.5, 0.5))),
+        ]
+    elif name == "holes-by-share":
+        if len(shares) < 2 or list(shares) != sorted(set(shares)):
+            raise UsageError(f"shares: need at least two, ascending, not {list(shares)}")
+        conditions = [
+            _hole(f"{kind} {100 * low:g}-{100 * high:g} %", mask((low, high)))
+            for kind, mask in (("strokes", StrokeMask), ("rectangles", RectangleMask))
+            for low, high in itertools.pairwise(shares)
+        ]
+    elif name == "clean":
+        conditions = [Condition("clean", Identity(), non_local_means(10.0))]
     else:
         raise UsageError(f"protocol {name!r} is unknown: use one of {', '.join(PROTOCOLS)}")
     return Protocol(name, tuple(conditions))
+
+
+def _noise(sigma: float, clip: bool) -> Condition:
+    noise = GaussianNoise((sigma, sigma), clip)
+    return Condition(
+        f"sigma {sigma:g}",
+        Compose([noise, Quantise()]) if clip else noise,
+        non_local_means(sigma),
+        others=(wavelet(sigma), total_variation(sigma)),
+    )
+
+
+def _blur(sigma: float) -> Condition:
+    return Condition(
+        f"blur {sigma:g} px",
+        Compose([GaussianBlur((sigma, sigma)), GaussianNoise((2.0, 2.0))]),
+        wiener_deconvolution(sigma),
+        others=(richardson_lucy_deconvolution(sigma),),
+    )
+
+
+def _hole(name: str, mask: Corruption) -> Condition:
+    return Condition(name, mask, telea(), has_hole=True, others=(navier_stokes(), biharmonic()))

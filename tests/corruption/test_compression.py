@@ -12,7 +12,7 @@ from restore.corruption import JpegCompression, Quantise
 from restore.images.codec import decode
 from restore.images.samples import sample_photos
 from restore.images.tensors import to_float, to_pixels
-from restore.metrics import psnr
+from restore.scores import psnr
 from restore.seeds import generator_for
 
 

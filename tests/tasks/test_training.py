@@ -13,9 +13,9 @@ from torch import Tensor, nn
 from restore.callbacks import AverageWeights
 from restore.corruption import Compose, GaussianNoise, PixelMask, StrokeMask
 from restore.losses import CharbonnierLoss
-from restore.metrics import psnr, ssim
 from restore.models import ConvolutionalAutoencoder, Reconstruction, UNet
 from restore.models.blocks import ResidualBlock
+from restore.scores import psnr, ssim
 from restore.tasks import DenoisingAutoencoder, InpaintingAutoencoder, WarmupCosine
 from tests.helpers.networks import IdentityNetwork, small_unet
 from tests.helpers.photos import write_photos

@@ -1,0 +1,125 @@
+"""What is to be measured: which methods under which damage on which sets, and how fast each of them is."""
+
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from importlib.metadata import version
+from typing import Any, Literal
+
+import torch
+
+from restore.benchmark.quality import INPUT, Cell, Contender
+from restore.benchmark.sets import TestSet
+from restore.benchmark.speed import macs_per_pixel, median_seconds
+from restore.inference.protocols import Condition, build_protocol
+from restore.inference.restorer import Restorer
+from restore.seeds import generator_for
+
+__all__ = ["Plan", "plan_cells", "time_method"]
+
+_SIDE, _SLOW_SIDE, _SLOW_SECONDS = 768, 192, 2.0
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What to score.
+
+    Attributes:
+        sets: On these photos.
+        restorers: By the name that stands in the tables.
+        protocols: Damage; what each bundle is meant for, and clean pictures, if empty.
+        sigmas: As for `build_protocol`.
+        shares: As for `build_protocol`.
+        seeds: Of the damage.
+        classical: All classical methods, the fast one of each condition, or none.
+    """
+
+    sets: Sequence[TestSet]
+    restorers: dict[str, Restorer]
+    protocols: Sequence[str] = ()
+    sigmas: Sequence[float] = (15.0, 25.0, 50.0)
+    shares: Sequence[float] = (0.01, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6)
+    seeds: Sequence[int] = (0,)
+    classical: Literal["all", "fast", "none"] = "fast"
+
+
+def plan_cells(plan: Plan) -> Iterator[Cell]:
+    """Every cell of the tables, once, in the order in which they are best measured.
+
+    A bundle that takes no mask is left out where there is a hole.
+
+    Raises:
+        UsageError: There is no such protocol.
+    """
+    planned: set[str] = set()
+    for test_set in plan.sets:
+        for name, restorer in plan.restorers.items():
+            for protocol_name in plan.protocols or (_meant_for(restorer), "clean"):
+                protocol = build_protocol(protocol_name, plan.sigmas, plan.shares)
+                for condition in protocol.conditions:
+                    if condition.has_hole and not restorer.composites:
+                        continue
+                    for contender in (_ours(name, restorer), *_others(condition, protocol_name, plan.classical)):
+                        for seed in plan.seeds:
+                            cell = Cell(test_set, protocol, condition, contender, seed)
+                            if str(cell.slot) not in planned:  # two bundles share the classical ones
+                                planned.add(str(cell.slot))
+                                yield cell
+
+
+def time_method(cell: Cell, repeat: int) -> dict[str, Any]:
+    """Cost of a cell's method.
+
+    Returns:
+        `name`, `kind`, `identity`, `parameters` and `macs_per_pixel` (None for classical methods), `precision`,
+        `threads`, and `megapixels_per_second` on one picture of 768 x 768, the median of `repeat` runs after one that
+        does not count; a method that takes over 2 s for 192 x 192 is timed on that, once.
+    """
+    method = cell.contender.method
+
+    def damaged(side: int) -> tuple[torch.Tensor, torch.Tensor]:
+        clean = torch.rand(1, 3, side, side, generator=generator_for("timing"))
+        image, mask = cell.condition.corruption(clean, generator_for("timing"))
+        return image[0], mask[0]
+
+    side = _SLOW_SIDE
+    arguments, start = damaged(side), time.perf_counter()
+    method(*arguments)
+    seconds = time.perf_counter() - start
+    if seconds < _SLOW_SECONDS:
+        side = _SIDE
+        arguments = damaged(side)
+        seconds = median_seconds(lambda: method(*arguments), repeat)
+    restorer = getattr(method, "__self__", None)
+    network = restorer.network if isinstance(restorer, Restorer) else None
+    return {
+        "name": cell.contender.name,
+        "kind": cell.contender.kind,
+        "identity": cell.contender.identity,
+        "parameters": None if network is None else sum(parameter.numel() for parameter in network.parameters()),
+        "macs_per_pixel": None if network is None else macs_per_pixel(network),
+        "megapixels_per_second": side**2 / 1e6 / seconds,
+        "precision": restorer.precision if isinstance(restorer, Restorer) else "",
+        "threads": torch.get_num_threads(),
+    }
+
+
+def _meant_for(restorer: Restorer) -> str:
+    return (restorer.card.protocol if restorer.card is not None else "") or "gaussian-awgn"
+
+
+def _ours(name: str, restorer: Restorer) -> Contender:
+    weights = restorer.card.weights_sha256 if restorer.card is not None else ""
+    identity = f"{weights} {restorer.precision} {restorer.device.type}"
+    return Contender(name, "bundle", restorer.restore, identity, restorer.composites)
+
+
+def _others(condition: Condition, protocol: str, choice: str) -> Iterator[Contender]:
+    if protocol == "clean":
+        return  # the input is the truth, and a classical method needs to be told a strength
+    yield Contender(INPUT, INPUT, lambda image, _mask: image, "")
+    if choice == "none":
+        return
+    identity = f"opencv {version('opencv-python-headless')}, scikit-image {version('scikit-image')}"
+    for baseline in (condition.baseline, *(condition.others if choice == "all" else ())):
+        yield Contender(baseline.name, "classical", baseline.restore, identity)

@@ -1,0 +1,230 @@
+"""Scores of bundles and classical methods on test sets, cell by cell, so that a stopped run goes on where it was.
+
+A cell is one method under one condition on one set with one seed. It is measured once, kept as a file of its own, and
+measured again only if what it was measured with has changed.
+"""
+
+import hashlib
+import json
+import math
+import statistics
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from restore.benchmark.sets import TestSet
+from restore.errors import DataError, RestoreError
+from restore.images.files import write_atomically
+from restore.images.tensors import quantise
+from restore.inference.baselines import Method
+from restore.inference.evaluate import DamagedPhoto, damage_photo, score
+from restore.inference.protocols import Condition, Protocol
+
+__all__ = ["INPUT", "Cell", "CellStore", "Contender", "measure", "summarise_cells"]
+
+INPUT = "input"
+"""The name of the corrupted picture itself in the tables."""
+
+Json = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Contender:
+    """A method in the tables.
+
+    Attributes:
+        name: As it stands in them.
+        kind: `bundle`, `classical` or `input`.
+        method: `(C, H, W)` float32 and a mask `(1, H, W)` to `(C, H, W)` float32.
+        identity: What its scores depend on beside the damage: a fingerprint of weights, precision, versions.
+        keeps_known: Whether known pixels must come back bit for bit where there is a hole.
+    """
+
+    name: str
+    kind: str
+    method: Method
+    identity: str
+    keeps_known: bool = True
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One entry of a table, before it is measured."""
+
+    test_set: TestSet
+    protocol: Protocol
+    condition: Condition
+    contender: Contender
+    seed: int
+
+    @property
+    def slot(self) -> Json:
+        """Its place in the tables."""
+        return {
+            "set": self.test_set.name,
+            "protocol": self.protocol.name,
+            "condition": self.condition.name,
+            "method": self.contender.name,
+            "kind": self.contender.kind,
+            "seed": self.seed,
+        }
+
+    @property
+    def key(self) -> Json:
+        """What its scores were measured with: if any of it changes, they are stale."""
+        return {
+            **self.slot,
+            "corruption": repr(self.condition.corruption),
+            "fingerprint": self.test_set.fingerprint,
+            "identity": self.contender.identity,
+        }
+
+
+class CellStore:
+    """Measured cells, a JSON file each.
+
+    Args:
+        folder: Where they lie; made on the first write.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def find(self, cell: Cell) -> list[Json] | None:
+        """Scores by image, if this very cell was measured."""
+        try:
+            stored = json.loads(self._path(cell).read_text(encoding="utf-8"))
+        except (OSError, ValueError):  # none yet, or not whole: measured again
+            return None
+        return stored["rows"] if stored.get("key") == cell.key else None
+
+    def keep(self, cell: Cell, rows: list[Json]) -> None:
+        """Store a cell, in the place of an older one."""
+        text = json.dumps({"key": cell.key, "rows": rows})
+        write_atomically(self._path(cell), text.encode())
+
+    def everything(self) -> Iterator[tuple[Json, list[Json]]]:
+        """Key and scores of every cell, in a fixed order.
+
+        Raises:
+            DataError: A file is damaged.
+        """
+        for path in sorted(self.folder.glob("*.json")):
+            try:
+                stored = json.loads(path.read_text(encoding="utf-8"))
+            except (OSError, ValueError) as error:
+                raise DataError(f"{path}: cannot be read ({error}); remove it to have it measured again") from error
+            yield stored["key"], stored["rows"]
+
+    def _path(self, cell: Cell) -> Path:
+        slot = json.dumps(cell.slot, sort_keys=True)
+        return self.folder / f"{hashlib.sha256(slot.encode()).hexdigest()[:24]}.json"
+
+
+def measure(cell: Cell) -> list[Json]:
+    """Score every photo of a cell.
+
+    Returns:
+        For each photo: `image`, `psnr`, `ssim`, `hole_psnr` (None without a hole), `shift` (mean of restored minus
+        clean per channel, in 8-bit units) and `residual_correlation` (see `residual_correlation`; None where nothing
+        was changed).
+
+    Raises:
+        RestoreError: A method that must not touch known pixels did, or a photo cannot be scored.
+    """
+    rows = []
+    for photo in cell.test_set.photos:
+        damaged = damage_photo(photo, cell.condition, cell.seed)
+        restored = cell.contender.method(damaged.corrupted[0], damaged.mask[0])
+        name = photo.relative.as_posix()
+        if cell.condition.has_hole and cell.contender.keeps_known and not _known_is_untouched(restored, damaged):
+            raise RestoreError(f"{cell.contender.name}: changed known pixels of {name} under {cell.condition.name}")
+        try:
+            scores = score(restored, damaged)
+        except ValueError as error:
+            raise RestoreError(f"{photo.path}: {error}") from error
+        shift = (quantise(restored) - quantise(damaged.clean[0])).mean(dim=(1, 2)) * 255.0
+        rows.append(
+            {
+                "image": name,
+                "psnr": scores.psnr,
+                "ssim": scores.ssim,
+                "hole_psnr": _number(scores.hole_psnr),
+                "shift": [round(value, 5) for value in shift.tolist()],
+                "residual_correlation": _number(residual_correlation(damaged.corrupted[0] - restored)),
+            }
+        )
+    return rows
+
+
+def residual_correlation(residual: Tensor) -> float:
+    """Correlation of what was removed with its neighbours, mean of the horizontal and the vertical one.
+
+    White noise gives 0 within about 2 / sqrt(pixels); edges and texture that were taken along give more.
+
+    Args:
+        residual: `(C, H, W)`, corrupted minus restored.
+
+    Returns:
+        Between -1 and 1; NaN where nothing was removed or a side is a single pixel.
+    """
+    centred = residual.double() - residual.double().mean(dim=(1, 2), keepdim=True)
+    power = centred.square().mean()
+    across, down = (centred[:, :, 1:] * centred[:, :, :-1]).mean(), (centred[:, 1:] * centred[:, :-1]).mean()
+    return float((across + down) / 2 / power)
+
+
+def summarise_cells(cells: Sequence[tuple[Json, list[Json]]]) -> list[Json]:
+    """Means over photos and seeds.
+
+    Returns:
+        One entry per set, protocol, condition and method: these four, `kind`, `fingerprint`, `identity`, `images`,
+        `seeds`, the means of `psnr`, `ssim` and `hole_psnr`, `spread` (standard deviation over the seeds of the mean
+        PSNR, that of the hole if there is one; None for a single seed), `worst` (image and PSNR), `shift` (mean per
+        channel over the colour photos, else the grey ones) and `residual_correlation`.
+    """
+    groups: dict[tuple[str, ...], list[tuple[Json, list[Json]]]] = {}
+    for key, rows in cells:
+        groups.setdefault(tuple(str(key[part]) for part in _GROUP), []).append((key, rows))
+    return [_summary(group) for _, group in sorted(groups.items())]
+
+
+_GROUP = ("protocol", "set", "condition", "kind", "method")
+
+
+def _summary(group: list[tuple[Json, list[Json]]]) -> Json:
+    key = group[0][0]
+    rows = [row for _, rows in group for row in rows]
+    main = "psnr" if rows[0]["hole_psnr"] is None else "hole_psnr"
+    by_seed = [statistics.fmean(row[main] for row in rows) for _, rows in group]
+    worst = min(rows, key=lambda row: row[main])
+    channels = max(len(row["shift"]) for row in rows)
+    shifts = [row["shift"] for row in rows if len(row["shift"]) == channels]
+    return {
+        **{part: key[part] for part in (*_GROUP, "fingerprint", "identity")},
+        "images": len(group[0][1]),
+        "seeds": sorted(key["seed"] for key, _ in group),
+        **{name: _mean([row[name] for row in rows]) for name in ("psnr", "ssim", "hole_psnr")},
+        "spread": round(statistics.stdev(by_seed), 4) if len(by_seed) > 1 else None,
+        "worst": {"image": worst["image"], main: round(worst[main], 4)},
+        "shift": [round(statistics.fmean(values), 4) for values in zip(*shifts, strict=True)],
+        "residual_correlation": _mean([row["residual_correlation"] for row in rows]),
+    }
+
+
+def _known_is_untouched(restored: Tensor, damaged: DamagedPhoto) -> bool:
+    known = (damaged.mask[0] <= 0.5).expand_as(restored)
+    return torch.equal(restored[known], damaged.corrupted[0][known])
+
+
+def _number(value: float) -> float | None:
+    return value if math.isfinite(value) else None
+
+
+def _mean(values: Sequence[float | None]) -> float | None:
+    numbers = [value for value in values if value is not None]
+    return round(statistics.fmean(numbers), 4) if numbers else None

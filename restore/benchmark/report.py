@@ -1,0 +1,165 @@
+"""What a benchmark leaves behind: one JSON file that everything else is made of, a table per picture, and Markdown."""
+
+import csv
+import importlib.metadata
+import io
+import json
+import os
+import platform
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from restore.benchmark.quality import CellStore, summarise_cells
+from restore.benchmark.sets import TestSet
+from restore.benchmark.speed import Measurement
+from restore.benchmark.tables import TITLES, markdown
+from restore.errors import DataError
+from restore.images.files import write_atomically
+
+__all__ = ["Report", "machine_name"]
+
+Json = dict[str, Any]
+_FILE = "results.json"
+_PACKAGES = ("restore", "torch", "numpy", "opencv-python-headless", "scikit-image", "Pillow")
+_BFLOAT16 = {"amx_bf16": "AMX", "avx512_bf16": "AVX-512 BF16"}
+
+
+@dataclass
+class Report:
+    """Results in a folder, of this run and of those before it.
+
+    Attributes:
+        folder: Where they lie.
+        sets: By name.
+        methods: Cost, by name.
+        speed: By the name of the measurement.
+    """
+
+    folder: Path
+    sets: dict[str, Json] = field(default_factory=dict)
+    methods: dict[str, Json] = field(default_factory=dict)
+    speed: dict[str, Json] = field(default_factory=dict)
+
+    @classmethod
+    def open(cls, folder: Path) -> "Report":
+        """Go on with what a folder holds, if anything.
+
+        Raises:
+            DataError: Its results cannot be read.
+        """
+        path = folder / _FILE
+        try:
+            stored = json.loads(path.read_text(encoding="utf-8"))
+        except FileNotFoundError:
+            return cls(folder)
+        except (OSError, ValueError) as error:
+            raise DataError(f"{path}: cannot be read ({error}); move it away to start anew") from error
+        return cls(folder, *({entry["name"]: entry for entry in stored[part]} for part in ("sets", "methods", "speed")))
+
+    @property
+    def store(self) -> CellStore:
+        """The measured cells."""
+        return CellStore(self.folder / "cells")
+
+    def add_sets(self, test_sets: Iterable[TestSet]) -> None:
+        """Note what a set's name stands for."""
+        for test_set in test_sets:
+            self.sets[test_set.name] = {
+                "name": test_set.name,
+                "images": len(test_set.photos),
+                "fingerprint": test_set.fingerprint,
+                "known": test_set.known,
+            }
+
+    def add_speed(self, part: str, measurement: Measurement) -> None:
+        """Add a figure, in the place of an older one."""
+        self.speed[measurement.name] = {
+            "part": part,
+            "name": measurement.name,
+            "value": measurement.value,
+            "unit": measurement.unit,
+            "text": measurement.text,
+        }
+
+    def results(self) -> Json:
+        """Everything, as plain JSON values."""
+        quality = summarise_cells(list(self.store.everything()))
+        for entry in quality:
+            entry["known"] = self.sets.get(entry["set"], {}).get("known", False)
+        return {
+            "format": 1,
+            "machine": machine_name(),
+            "threads": torch.get_num_threads(),
+            "versions": {"python": platform.python_version()} | _versions(_PACKAGES),
+            "sets": [self.sets[name] for name in sorted(self.sets)],
+            "methods": [self.methods[name] for name in sorted(self.methods)],
+            "quality": quality,
+            "speed": list(self.speed.values()),
+        }
+
+    def write(self) -> Json:
+        """Write `results.json`, `pictures.csv` (a line per picture, condition, method and seed) and `tables.md`.
+
+        Returns:
+            The results.
+
+        Raises:
+            OutputError: The folder cannot be written.
+        """
+        results = self.results()
+        write_atomically(self.folder / _FILE, (json.dumps(results, indent=1) + "\n").encode())
+        write_atomically(self.folder / "pictures.csv", self._csv().encode())
+        write_atomically(self.folder / "tables.md", _chapters(results).encode())
+        return results
+
+    def _csv(self) -> str:
+        buffer = io.StringIO()
+        slot = ("set", "protocol", "condition", "method", "seed")
+        scores = ("image", "psnr", "ssim", "hole_psnr", "shift", "residual_correlation")
+        writer = csv.DictWriter(buffer, [*slot, *scores], lineterminator="\n")
+        writer.writeheader()
+        for key, rows in self.store.everything():
+            for row in rows:
+                shift = " ".join(map(str, row["shift"]))
+                writer.writerow({name: key[name] for name in slot} | row | {"shift": shift})
+        return buffer.getvalue()
+
+
+def machine_name() -> str:
+    """The GPU, else the processor, its cores, and how it computes bfloat16."""
+    if torch.cuda.is_available():
+        return torch.cuda.get_device_name()
+    cores = f"{os.cpu_count()} cores"
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+        name = next(line.split(":", 1)[1].strip() for line in lines if line.startswith("model name"))
+        flags = next(line for line in lines if line.startswith("flags"))
+    except (OSError, StopIteration):  # not Linux on x86
+        return f"{platform.processor() or platform.machine()}, {cores}"
+    return f"{name}, {cores}, {next((kind for flag, kind in _BFLOAT16.items() if flag in flags), 'no bfloat16')}"
+
+
+def _chapters(results: Json) -> str:
+    protocols = {entry["protocol"] for entry in results["quality"]}
+    chapters = [(title, name) for name, title in TITLES.items() if name in protocols]
+    if "clean" in protocols:
+        chapters.append(("Do no harm, worst pictures", "worst"))
+    if results["methods"]:
+        chapters += [("Colour shift and whiteness of what was removed", "residual"), ("Cost of the methods", "methods")]
+    if results["speed"]:
+        chapters.append((f"Speed and memory, {results['machine']}", "speed"))
+    return "\n".join(f"## {title}\n\n{markdown(name, results)}\n" for title, name in chapters)
+
+
+def _versions(packages: Sequence[str]) -> dict[str, str]:
+    found = {}
+    for name in packages:
+        try:
+            found[name] = importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:  # restore itself, run from its folder
+            continue
+    return found

@@ -1,0 +1,109 @@
+"""The command from end to end, its files, and the documents it writes into."""
+
+import csv
+import json
+from pathlib import Path
+
+import pytest
+
+from restore.benchmark import speed
+from restore.benchmark.report import Report
+from restore.benchmark.tables import fill_in, markdown, table_lines
+from restore.cli.main import main
+from restore.errors import DataError, ExitCode, UsageError
+from tests.helpers.networks import write_bundle
+from tests.helpers.photos import write_photos
+
+
+def run(folder: Path, *options: str) -> int:
+    bundles = [str(write_bundle(folder / "noise")), str(write_bundle(folder / "hole", True, "holes"))]
+    write_photos(folder / "set", 2, (48, 64))
+    common = ["--bundle", *bundles, "--device", "cpu", "--precision", "32", "--repeat", "1"]
+    return main(["benchmark", str(folder / "set"), *common, "--out", str(folder / "out"), *options])
+
+
+def test_one_command_leaves_tables_json_pictures_and_plots(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("restore.benchmark.plan._SIDE", 64)
+    document = tmp_path / "README.md"
+    document.write_text("before\n<!-- benchmark gaussian-awgn -->\nold\n<!-- /benchmark -->\nafter\n")
+    options = ["--sigma", "15", "50", "--seed", "0", "1", "--plots", "--residual-report", "--document", str(document)]
+    assert run(tmp_path, *options) == ExitCode.OK
+    out = tmp_path / "out"
+    results = json.loads((out / "results.json").read_text())
+    assert {entry["method"] for entry in results["quality"]} >= {"input", "non-local means", "Telea"}
+    assert all(entry["megapixels_per_second"] > 0 for entry in results["methods"])
+    pictures = list(csv.DictReader((out / "pictures.csv").read_text().splitlines()))
+    assert {row["seed"] for row in pictures} == {"0", "1"}
+    assert len({row["psnr"] for row in pictures}) > len(pictures) / 2
+    assert "## Denoising" in (out / "tables.md").read_text()
+    assert (out / "sigma-set.png").stat().st_size > 1000
+    text = document.read_text()
+    assert text.startswith("before\n<!-- benchmark gaussian-awgn -->\n|")
+    assert text.endswith("<!-- /benchmark -->\nafter\n")
+    assert "old" not in text
+    assert "14 table cells to score, 0 of them done" not in capsys.readouterr().out
+    assert run(tmp_path, *options) == ExitCode.OK
+    printed = capsys.readouterr().out
+    (line,) = [line for line in printed.splitlines() if "table cells to score" in line]
+    total, done = [int(word) for word in line.split() if word.isdigit()]
+    assert total == done > 0
+    assert json.loads((out / "results.json").read_text()) == results
+    assert document.read_text() == text
+
+
+def test_documents_keep_what_stands_outside_the_markers_and_name_what_is_missing() -> None:
+    results = {"quality": [], "speed": [{"name": "a", "text": "1 s"}], "methods": []}
+    document = "x\n<!-- benchmark speed -->\n<!-- /benchmark -->\ny"
+    filled = fill_in(document, results)
+    assert filled == "x\n<!-- benchmark speed -->\n|  |  |\n|---|---|\n| a | 1 s |\n<!-- /benchmark -->\ny"
+    assert fill_in(filled, results) == filled
+    with pytest.raises(UsageError, match="no results for the table 'holes'"):
+        markdown("holes", results)
+    assert table_lines("holes", results) == [[""]]
+
+
+def test_conditions_stand_in_the_order_of_their_numbers() -> None:
+    entry = {
+        "protocol": "gaussian-awgn",
+        "set": "s",
+        "kind": "bundle",
+        "method": "m",
+        "images": 1,
+        "psnr": 30.0,
+        "ssim": 0.9,
+        "hole_psnr": None,
+        "spread": None,
+        "known": False,
+    }
+    results = {"quality": [{**entry, "condition": f"sigma {sigma}"} for sigma in (15, 5, 50, 7.5)]}
+    assert table_lines("gaussian-awgn", results)[0] == ["", "sigma 5", "sigma 7.5", "sigma 15", "sigma 50"]
+
+
+def test_a_damaged_results_file_is_named(tmp_path: Path) -> None:
+    (tmp_path / "results.json").write_text("{")
+    with pytest.raises(DataError, match=r"results\.json: cannot be read"):
+        Report.open(tmp_path)
+
+
+def test_a_document_that_is_not_there_stops_before_measuring(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(tmp_path, "--document", str(tmp_path / "none.md")) == ExitCode.USAGE
+    assert "none.md: cannot be read" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+
+
+def test_speed_is_measured_and_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(speed, "_SIDE", 32)
+    monkeypatch.setattr(speed, "_MATRIX", 64)
+    bundle = str(write_bundle(tmp_path / "noise"))
+    command = ["benchmark", "--bundle", bundle, "--repeat", "1", "--out", str(tmp_path / "out"), "--device", "cpu"]
+    assert main([*command, "--speed", "network", "--precision", "32"]) == ExitCode.OK
+    assert main([*command, "--speed", "ssim"]) == ExitCode.OK
+    entries = json.loads((tmp_path / "out" / "results.json").read_text())["speed"]
+    assert {entry["part"] for entry in entries} == {"network", "ssim"}
+    assert all(entry["value"] > 0 for entry in entries)
+    (memory,) = [entry["value"] for entry in entries if entry["part"] == "ssim" and entry["unit"] == "MB"]
+    assert memory < 1000
