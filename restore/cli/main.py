@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 import restore
 from restore.errors import ExitCode, RestoreError
+from restore.memory import keep_freed_memory
 
 __all__ = ["main"]
 
@@ -37,6 +38,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         The exit code: 0, 1 (something failed), 2 (usage), 130 (interrupted).
     """
     arguments = list(sys.argv[1:] if arguments is None else arguments)
+    keep_freed_memory()  # before torch asks for any
     try:
         return _dispatch(arguments)
     except RestoreError as error:
