@@ -6,16 +6,15 @@ import sys
 import pytest
 
 _PROGRAM = """
-import resource, sys, torch
+import resource, torch
 from restore.memory import keep_freed_memory
 torch.set_num_threads(1)
-if sys.argv[1] == "kept":
-    assert keep_freed_memory()
+assert keep_freed_memory()
 def layers():
     blocks = [torch.ones(5 << 20) for _ in range(8)]  # 20 MiB each
 layers()
 before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
-for _ in range(5):
+for _ in range(20):
     layers()
 print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
 """
@@ -23,8 +22,6 @@ print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="sets an option of glibc")
 def test_blocks_that_come_again_cost_few_page_faults() -> None:
-    faults = {}
-    for kind in ("usual", "kept"):
-        done = subprocess.run([sys.executable, "-c", _PROGRAM, kind], capture_output=True, text=True, check=True)
-        faults[kind] = int(done.stdout)
-    assert faults["kept"] < faults["usual"] / 3
+    done = subprocess.run([sys.executable, "-c", _PROGRAM], capture_output=True, text=True, check=True)
+    pages_asked_for = 20 * 8 * 20 * 256
+    assert int(done.stdout) < pages_asked_for / 5  # without it, nearly all of them
