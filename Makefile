@@ -3,9 +3,10 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
+PY ?= $(BIN)/python
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check format train-denoise train-deblur train-inpaint benchmark clean
+.PHONY: help demo test check format train-denoise train-deblur train-inpaint benchmark gpu-check clean
 
 help:  ## list the targets
 	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -38,6 +39,13 @@ train-denoise train-deblur train-inpaint: train-%: $(STAMP)  ## train a shipped 
 
 benchmark: $(STAMP)  ## measure speed and memory on this machine
 	$(BIN)/restore benchmark --speed
+
+# make gpu-check PY=python3 where torch is installed already and nothing can be downloaded.
+gpu-check:  ## on a machine with a GPU: its tests, mixed precision, speed and memory
+	@if $(PY) -c 'import sys, torch; sys.exit(not torch.cuda.is_available())'; then \
+		$(PY) -m pytest -m gpu && \
+		$(PY) -m restore benchmark --speed network photo training --device cuda --out benchmark/gpu; \
+	else echo "gpu-check: skipped, torch sees no CUDA GPU here"; fi
 
 clean:  ## remove what the commands wrote; keeps .venv
 	rm -rf demo runs build dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache

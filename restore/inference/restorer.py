@@ -1,5 +1,6 @@
 """The one way from a damaged picture to a restored one: commands, scores and panels all use it."""
 
+import logging
 from collections.abc import Callable
 from pathlib import Path
 from typing import overload
@@ -18,6 +19,11 @@ from restore.models.base import RestorationNetwork, composite
 from restore.models.bundle import ModelCard, load_bundle
 
 __all__ = ["MaskLike", "Restorer"]
+
+_log = logging.getLogger(__name__)
+
+_SMALLEST_TILE = 256
+"""Side below which more memory would be spent on overlaps than is saved, in pixels."""
 
 MaskLike = Tensor | npt.NDArray[np.generic] | Image.Image
 """`(H, W)` or `(1, H, W)`; missing where True, 1, or 255."""
@@ -105,6 +111,8 @@ class Restorer:
         Raises:
             UsageError: Shapes or types do not fit.
             UnsupportedImageError: A PIL image of another mode.
+            MemoryError: Not even a tile of 256 pixels fits into the computer's memory; a device that runs out of its
+                own gets smaller tiles first and is left for the CPU then.
         """
         if isinstance(image, Image.Image):
             if image.mode not in {"L", "RGB"}:
@@ -135,14 +143,41 @@ class Restorer:
 
     def _restore(self, read: Callable[[slice, slice], Tensor], restored: Tensor, mask: MaskLike | None) -> None:
         """Fill `restored`, `(C, H, W)`, from what `read` gives of the picture for a range of rows and columns."""
-        height, width = restored.shape[1:]
         missing = None if mask is None else _as_mask(mask, restored.shape[1:])
+        while True:
+            try:
+                return self._restore_tiles(read, restored, missing)
+            except RuntimeError as error:
+                if not _is_out_of_memory(error):
+                    raise
+            self._make_room()  # here, where no traceback keeps the tile's tensors alive
+
+    def _restore_tiles(self, read: Callable[[slice, slice], Tensor], restored: Tensor, missing: Tensor | None) -> None:
+        height, width = restored.shape[1:]
         for tile in plan_tiles(height, width, self.tile, self.overlap, self.network.size_multiple):
             piece = read(*tile.read.slices).to(self.device)
             hole = None if missing is None else missing[(slice(None), *tile.read.slices)].to(self.device)
             answer = self._restore_tile(piece, hole)
             inner = tile.write.within(tile.read).slices
             restored[(slice(None), *tile.write.slices)] = answer[(slice(None), *inner)].to(restored.device)
+
+    def _make_room(self) -> None:
+        """After the device ran out of memory: halve the tile; once it is too small to halve, go on on the CPU.
+
+        It stays so for the pictures that follow, since the next one would run out as well.
+        """
+        if self.device.type == "cuda":
+            torch.cuda.empty_cache()
+        if self.tile // 2 >= max(_SMALLEST_TILE, 3 * self.overlap):
+            self.tile //= 2
+            _log.warning("%s is out of memory: going on with tiles of %d pixels", self.device, self.tile)
+        elif self.device.type != "cpu":
+            self.network.to("cpu")
+            _log.warning("%s is out of memory with tiles of %d pixels: going on on the CPU", self.device, self.tile)
+            self.device = torch.device("cpu")
+            self.precision = choose_precision("auto", self.device)
+        else:
+            raise MemoryError(f"a tile of {self.tile} x {self.tile} pixels does not fit into memory")
 
     @torch.inference_mode()
     def _restore_tile(self, piece: Tensor, hole: Tensor | None) -> Tensor:
@@ -154,6 +189,11 @@ class Restorer:
         if self.composites:
             restored = composite(batch, restored, mask)
         return to_uint8(restored[0]) if piece.dtype == torch.uint8 else restored[0]
+
+
+def _is_out_of_memory(error: RuntimeError) -> bool:
+    # Of its own class on a GPU; on a CPU only the words tell.
+    return isinstance(error, torch.OutOfMemoryError) or "DefaultCPUAllocator" in str(error)
 
 
 def _as_planes(pixels: npt.NDArray[np.uint8]) -> Tensor:

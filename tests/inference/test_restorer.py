@@ -117,3 +117,42 @@ def test_arrays_that_are_views_or_read_only_are_taken_too() -> None:
     ours = restorer(IdentityNetwork())
     for view in (np.rot90(pixels), pixels[::-2, ::3], frozen, frozen[:, :, 1]):
         assert np.array_equal(ours.restore(view), view)
+
+
+class _Hungry(IdentityNetwork):
+    """Runs out of memory on tiles beyond a side, in the words of a GPU or of a CPU."""
+
+    def __init__(self, side: int, error: RuntimeError) -> None:
+        super().__init__()
+        self.side, self.error = side, error
+
+    def forward(self, image: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+        if max(image.shape[-2:]) > self.side:
+            raise self.error
+        return image.float()
+
+
+@pytest.mark.parametrize(
+    "error", [torch.OutOfMemoryError("CUDA out of memory"), RuntimeError("DefaultCPUAllocator: can't allocate memory")]
+)
+def test_out_of_memory_halves_the_tile_and_loses_no_pixel(
+    error: RuntimeError, caplog: pytest.LogCaptureFixture
+) -> None:
+    image = torch.rand(3, 900, 1000)
+    ours = Restorer(_Hungry(400, error), device="cpu", precision="32", tile=1128)
+    assert torch.equal(ours.restore(image), image)
+    assert ours.tile == 282
+    assert "tiles of 282 pixels" in caplog.text
+    assert torch.equal(ours.restore(image), image)
+
+
+def test_out_of_memory_with_the_smallest_tile_is_said() -> None:
+    ours = Restorer(_Hungry(10, torch.OutOfMemoryError("out of memory")), device="cpu", precision="32")
+    with pytest.raises(MemoryError, match="a tile of 282 x 282 pixels does not fit"):
+        ours.restore(torch.rand(3, 900, 1000))
+
+
+def test_other_errors_of_a_network_are_not_taken_for_a_lack_of_memory() -> None:
+    ours = Restorer(_Hungry(10, RuntimeError("a bug")), device="cpu", precision="32")
+    with pytest.raises(RuntimeError, match="a bug"):
+        ours.restore(torch.rand(3, 90, 100))
