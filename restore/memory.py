@@ -1,9 +1,11 @@
-"""Memory as the C library hands it out, for the commands; importing `restore` as a library changes nothing."""
+"""Memory of this process: how the C library hands it out, and how much there was of it at most."""
 
 import ctypes
 import sys
+from collections.abc import Callable
+from pathlib import Path
 
-__all__ = ["keep_freed_memory"]
+__all__ = ["extra_memory", "keep_freed_memory", "peak_resident"]
 
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3  # of glibc's malloc.h
 _LARGEST_MMAP_THRESHOLD = 32 * 2**20
@@ -25,3 +27,39 @@ def keep_freed_memory() -> bool:
     except AttributeError:  # another C library
         return False
     return bool(mallopt(_M_MMAP_THRESHOLD, _LARGEST_MMAP_THRESHOLD) and mallopt(_M_TRIM_THRESHOLD, 2**31 - 1))
+
+
+def peak_resident() -> int | None:
+    """The most memory that this process has had, in bytes; None where the system does not tell in this way."""
+    return _status("VmHWM")
+
+
+def extra_memory(function: Callable[[], object]) -> int | None:
+    """Run a function, and say how much more memory the process held at most than before, in bytes.
+
+    Freed blocks go back to the system first, so that they do not hide what the function takes.
+
+    Returns:
+        None where the system does not tell: not on Linux.
+    """
+    before = None
+    if sys.platform.startswith("linux"):
+        trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
+        if trim is not None:
+            trim(0)
+        try:
+            Path("/proc/self/clear_refs").write_text("5", encoding="ascii")  # resets the mark: proc(5)
+            before = _status("VmRSS")
+        except OSError:  # a kernel or a container without it
+            before = None
+    function()
+    peak = peak_resident()
+    return None if before is None or peak is None else max(peak - before, 0)
+
+
+def _status(name: str) -> int | None:
+    try:
+        lines = Path("/proc/self/status").read_text(encoding="ascii").splitlines()
+    except OSError:
+        return None
+    return next((int(line.split()[1]) * 1024 for line in lines if line.startswith(name)), None)

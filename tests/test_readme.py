@@ -1,5 +1,6 @@
 """What the documents tell people to type works."""
 
+import json
 import re
 import shlex
 from pathlib import Path
@@ -7,8 +8,10 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+from restore.benchmark.tables import fill_in
 from restore.cli.main import main
 from restore.errors import ExitCode
+from restore.models.bundle import find_bundle, read_card, shipped_bundles
 from tests.helpers.photos import write_photos
 
 ROOT = Path(__file__).parents[1]
@@ -83,3 +86,20 @@ def test_links_between_files_lead_somewhere(document: str) -> None:
     path = ROOT / document
     for target in re.findall(r"\]\(([^)#:]+)\)", path.read_text(encoding="utf-8")):
         assert (path.parent / target).exists(), target
+
+
+@pytest.mark.parametrize("name", ["README.md", "docs/performance.md"])
+def test_tables_are_those_of_the_committed_results(name: str) -> None:
+    results = json.loads((ROOT / "docs" / "results" / "results.json").read_text(encoding="utf-8"))
+    text = (ROOT / name).read_text(encoding="utf-8")
+    assert "<!-- benchmark " in text
+    assert fill_in(text, results) == text, f"{name}: run `restore benchmark --out docs/results --document {name}`"
+
+
+def test_committed_results_are_those_of_the_shipped_weights() -> None:
+    results = json.loads((ROOT / "docs" / "results" / "results.json").read_text(encoding="utf-8"))
+    shipped = {name: read_card(find_bundle(name)).weights_sha256 for name in shipped_bundles()}
+    measured = {
+        (entry["method"], entry["identity"].split()[0]) for entry in results["quality"] if entry["kind"] == "bundle"
+    }
+    assert measured == set(shipped.items())

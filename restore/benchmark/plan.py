@@ -13,6 +13,7 @@ from restore.benchmark.sets import TestSet
 from restore.benchmark.speed import macs_per_pixel, median_seconds
 from restore.inference.protocols import Condition, build_protocol
 from restore.inference.restorer import Restorer
+from restore.memory import extra_memory
 from restore.seeds import generator_for
 
 __all__ = ["Plan", "plan_cells", "time_method"]
@@ -73,7 +74,8 @@ def time_method(cell: Cell, repeat: int) -> dict[str, Any]:
     Returns:
         `name`, `kind`, `identity`, `parameters` and `macs_per_pixel` (None for classical methods), `precision`,
         `threads`, and `megapixels_per_second` on one picture of 768 x 768, the median of `repeat` runs after one that
-        does not count; a method that takes over 2 s for 192 x 192 is timed on that, once.
+        does not count; a method that takes over 2 s for 192 x 192 is timed on that, once. `peak_megabytes` is what
+        it needs on that picture beyond the program, None where the system does not tell.
     """
     method = cell.contender.method
 
@@ -89,9 +91,14 @@ def time_method(cell: Cell, repeat: int) -> dict[str, Any]:
     if seconds < _SLOW_SECONDS:
         side = _SIDE
         arguments = damaged(side)
+        memory = extra_memory(lambda: method(*arguments))
         seconds = median_seconds(lambda: method(*arguments), repeat)
+    else:
+        memory = extra_memory(lambda: method(*arguments))
     restorer = getattr(method, "__self__", None)
     network = restorer.network if isinstance(restorer, Restorer) else None
+    if isinstance(restorer, Restorer) and restorer.device.type == "cuda":
+        memory = torch.cuda.max_memory_allocated(restorer.device)
     return {
         "name": cell.contender.name,
         "kind": cell.contender.kind,
@@ -99,6 +106,7 @@ def time_method(cell: Cell, repeat: int) -> dict[str, Any]:
         "parameters": None if network is None else sum(parameter.numel() for parameter in network.parameters()),
         "macs_per_pixel": None if network is None else macs_per_pixel(network),
         "megapixels_per_second": side**2 / 1e6 / seconds,
+        "peak_megabytes": None if memory is None else round(memory / 1e6, 1),
         "precision": restorer.precision if isinstance(restorer, Restorer) else "",
         "threads": torch.get_num_threads(),
     }

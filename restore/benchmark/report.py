@@ -37,12 +37,14 @@ class Report:
         sets: By name.
         methods: Cost, by name.
         speed: By the name of the measurement.
+        earlier: Summaries of cells, also of those whose pictures' scores were not kept.
     """
 
     folder: Path
     sets: dict[str, Json] = field(default_factory=dict)
     methods: dict[str, Json] = field(default_factory=dict)
     speed: dict[str, Json] = field(default_factory=dict)
+    earlier: list[Json] = field(default_factory=list)
 
     @classmethod
     def open(cls, folder: Path) -> "Report":
@@ -58,7 +60,8 @@ class Report:
             return cls(folder)
         except (OSError, ValueError) as error:
             raise DataError(f"{path}: cannot be read ({error}); move it away to start anew") from error
-        return cls(folder, *({entry["name"]: entry for entry in stored[part]} for part in ("sets", "methods", "speed")))
+        named = ({entry["name"]: entry for entry in stored[part]} for part in ("sets", "methods", "speed"))
+        return cls(folder, *named, earlier=stored["quality"])
 
     @property
     def store(self) -> CellStore:
@@ -87,7 +90,9 @@ class Report:
 
     def results(self) -> Json:
         """Everything, as plain JSON values."""
-        quality = summarise_cells(list(self.store.everything()))
+        measured = summarise_cells(list(self.store.everything()))
+        by_place = {_place(entry): entry for entry in [*self.earlier, *measured]}
+        quality = [by_place[place] for place in sorted(by_place)]
         for entry in quality:
             entry["known"] = self.sets.get(entry["set"], {}).get("known", False)
         return {
@@ -141,6 +146,10 @@ def machine_name() -> str:
     except (OSError, StopIteration):  # not Linux on x86
         return f"{platform.processor() or platform.machine()}, {cores}"
     return f"{name}, {cores}, {next((kind for flag, kind in _BFLOAT16.items() if flag in flags), 'no bfloat16')}"
+
+
+def _place(entry: Json) -> tuple[str, ...]:
+    return tuple(str(entry[part]) for part in ("protocol", "set", "condition", "kind", "method"))
 
 
 def _chapters(results: Json) -> str:

@@ -61,25 +61,22 @@ PUBLISHED: dict[str, tuple[Published, ...]] = {
         _at("DnCNN (blind)", (33.90, 31.24, 27.95), 43.6),
         _at("FFDNet (told sigma)", (33.87, 31.21, 27.96), 14.0),
         _at("DRUNet (told sigma)", (34.30, 31.69, 28.51), 139.0),
-        _at("Restormer", (34.40, 31.79, 28.60), 141.0),
     ),
     "Set12": (
         _at("BM3D (told sigma)", (32.37, 29.97, 26.72)),
         _at("DnCNN-B (blind)", (32.68, 30.36, 27.21), 43.6),
         _at("FFDNet (told sigma)", (32.75, 30.43, 27.32), 7.9),
         _at("DRUNet (told sigma)", (33.25, 30.94, 27.90), 139.0),
-        _at("Restormer", (33.42, 31.08, 28.00), 141.0),
     ),
     "BSD68": (
         _at("BM3D (told sigma)", (31.08, 28.57, 25.60)),
         _at("DnCNN-B (blind)", (31.61, 29.16, 26.23), 43.6),
         _at("FFDNet (told sigma)", (31.63, 29.19, 26.29), 7.9),
         _at("DRUNet (told sigma)", (31.91, 29.48, 26.59), 139.0),
-        _at("Restormer", (31.96, 29.52, 26.62), 141.0),
     ),
 }
-"""PSNR from the papers' own tables: Dabov et al. 2007, Zhang et al. 2017 (DnCNN), 2018 (FFDNet), 2021 (DRUNet), Zamir
-et al. 2022 (Restormer)."""
+"""PSNR from the papers' own tables: Dabov et al. 2007, Zhang et al. 2017 (DnCNN), 2018 (FFDNet), 2021
+(DRUNet)."""
 
 
 def open_set(name: str, places: Sequence[Path] = ()) -> TestSet:

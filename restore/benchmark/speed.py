@@ -35,6 +35,7 @@ from restore.images.files import find_images, plan_outputs
 from restore.images.samples import sample_photos
 from restore.inference.batch import restore_files
 from restore.inference.restorer import Restorer
+from restore.memory import peak_resident
 from restore.models import UNet
 from restore.models.base import RestorationNetwork
 from restore.seeds import generator_for
@@ -196,8 +197,8 @@ def training(setting: Setting) -> Iterator[Measurement]:
     yield Measurement(f"training step, {precision}, share of the matrix product", achieved / peak, "share")
     if device.type == "cuda":
         yield Measurement("training, peak memory", torch.cuda.max_memory_allocated(device) / 1e6, "MB")
-    else:
-        yield Measurement("training, peak resident memory of this process", _peak_resident() / 1e6, "MB")
+    elif (peak_bytes := peak_resident()) is not None:
+        yield Measurement("training, peak resident memory of this process", peak_bytes / 1e6, "MB")
 
 
 def similarity(_setting: Setting) -> Iterator[Measurement]:
@@ -334,11 +335,6 @@ def _restore_in_a_process(source: Path, out: Path, setting: Setting) -> tuple[fl
 def _run(code: str, last: int = 2) -> list[float]:
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     return [float(word) for word in done.stdout.split()[-last:]]
-
-
-def _peak_resident() -> float:
-    status = Path("/proc/self/status").read_text(encoding="ascii")
-    return int(next(line.split()[1] for line in status.splitlines() if line.startswith("VmHWM"))) * 1024.0
 
 
 def _write_jpeg(path: Path, height: int, width: int) -> Path:

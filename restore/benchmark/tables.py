@@ -122,7 +122,7 @@ def _cell(rows: Sequence[Json], condition: str) -> str:
 
 
 def _methods(results: Json) -> list[list[str]]:
-    lines = [["", "parameters", "GMAC at 256 x 256", "megapixels/s", "precision", "threads"]]
+    lines = [["", "parameters", "GMAC at 256 x 256", "megapixels/s", "MB for 768 x 768", "precision", "threads"]]
     for entry in results["methods"]:
         cost = entry["macs_per_pixel"]
         lines.append(
@@ -131,6 +131,7 @@ def _methods(results: Json) -> list[list[str]]:
                 f"{entry['parameters'] / 1e6:.2f} M" if entry["parameters"] else "",
                 f"{cost * 256**2 / 1e9:.1f}" if cost else "",
                 f"{entry['megapixels_per_second']:.3g}",
+                "" if entry["peak_megabytes"] is None else f"{entry['peak_megabytes']:.0f}",
                 entry["precision"],
                 str(entry["threads"]),
             ]
