@@ -60,8 +60,10 @@ class Report:
             return cls(folder)
         except (OSError, ValueError) as error:
             raise DataError(f"{path}: cannot be read ({error}); move it away to start anew") from error
-        named = ({entry["name"]: entry for entry in stored[part]} for part in ("sets", "methods", "speed"))
-        return cls(folder, *named, earlier=stored["quality"])
+        sets, methods, speed = (
+            {entry["name"]: entry for entry in stored[part]} for part in ("sets", "methods", "speed")
+        )
+        return cls(folder, sets, methods, speed, stored["quality"])
 
     @property
     def store(self) -> CellStore:
