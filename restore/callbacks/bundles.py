@@ -129,6 +129,7 @@ def _recipe(trainer: pl.Trainer, task: pl.LightningModule) -> dict[str, Any]:
     crops = samples * int(described.get("batch_size", 0))
     return {
         "task": type(task).__name__,
+        "started_from": task.started_from,
         "loss": repr(task.loss),
         "optimizer": {"name": type(optimizer).__name__, **settings},
         "scheduler": [type(config.scheduler).__name__ for config in trainer.lr_scheduler_configs],

@@ -16,9 +16,9 @@ DEFAULT_TILE = 1128
 """Pixels. Photos of 12 and 24 megapixels divide into tiles that keep 1000 x 1000 pixels each."""
 
 DEFAULT_OVERLAP = 64
-"""Pixels. With the shipped denoiser, tiled and whole then differ by at most 0.1 / 255 in float32, at sigma 50; with 48
-pixels by 0.7, with 32 by 3.2. In bfloat16 it is the rounding inside the network that differs, by less than 1 / 255 in the
-tests."""
+"""Pixels. With the shipped denoiser, tiled and whole then differ by at most 0.1 / 255 in float32, at sigma 50; with
+48 pixels by 0.7, with 32 by 3.2. In bfloat16 it is the rounding inside the network that differs, by less than 1 / 255
+in the tests."""
 
 
 @dataclass(frozen=True)

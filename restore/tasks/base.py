@@ -63,8 +63,11 @@ class RestorationTask(LightningModule, ABC):
         self.optimizer, self.scheduler = optimizer, scheduler
         self.channels_last, self.compile_network = channels_last, compile_network
         self._scores: dict[str, MetricCollection] = {}
+        self.started_from: dict[str, str] = {}
         if init_from is not None:
-            load_bundle(init_from).copy_weights_to(network)
+            bundle = load_bundle(init_from)
+            bundle.copy_weights_to(network)
+            self.started_from = {"bundle": bundle.card.name, "weights_sha256": bundle.card.weights_sha256}
 
     def setup(self, stage: str) -> None:
         """Choose layout and compilation once the network is on its device."""

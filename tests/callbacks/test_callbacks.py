@@ -12,7 +12,7 @@ from restore.errors import BundleError, UsageError
 from restore.images.codec import decode
 from restore.models.bundle import load_bundle
 from restore.tasks import DenoisingAutoencoder
-from tests.helpers.networks import IdentityNetwork, small_unet
+from tests.helpers.networks import IdentityNetwork, small_unet, write_bundle
 from tests.helpers.photos import write_photos
 from tests.helpers.training import quiet_trainer, small_data
 
@@ -71,6 +71,19 @@ def test_a_training_ends_in_a_bundle_with_averaged_weights_and_a_full_card(tmp_p
         DenoisingAutoencoder(bundle.network), small_data(tmp_path / "photos", seed=5), verbose=False
     )
     assert validated["val/psnr"] == pytest.approx(card.training["validation"]["val/psnr"], abs=0.01)
+    assert card.training["started_from"] == {}
+
+
+def test_a_card_says_what_bundle_a_training_started_from(tmp_path: Path) -> None:
+    write_photos(tmp_path / "photos", 6)
+    first = write_bundle(tmp_path / "first")
+    task = DenoisingAutoencoder(small_unet(), init_from=str(first))
+    trainer = quiet_trainer(
+        tmp_path, max_epochs=1, enable_checkpointing=True, callbacks=[SaveBundle(tmp_path / "second")]
+    )
+    trainer.fit(task, small_data(tmp_path / "photos"))
+    expected = {"bundle": "first", "weights_sha256": load_bundle(first).card.weights_sha256}
+    assert load_bundle(tmp_path / "second").card.training["started_from"] == expected
 
 
 def test_what_is_no_checkpoint_is_refused_by_name(tmp_path: Path) -> None:
