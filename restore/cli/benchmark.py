@@ -5,7 +5,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from restore.cli.options import add_device_options
+from restore.cli.options import PROTOCOL_NAMES, add_device_options
 from restore.errors import UsageError
 
 if TYPE_CHECKING:
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 __all__ = ["add_arguments", "run"]
 
 Json = dict[str, Any]
+# Those of restore.benchmark.speed, which takes seconds to import; a test compares them.
 _SPEED_PARTS = ("network", "photo", "corruption", "training", "ssim", "growth")
 
 
@@ -36,7 +37,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--protocol",
         nargs="+",
-        choices=("gaussian-awgn", "clipped-8bit", "gaussian-blur", "holes", "holes-by-share", "clean"),
+        choices=PROTOCOL_NAMES,
         help="damage to score on; what each bundle is meant for, and clean pictures, if left out",
     )
     parser.add_argument("--sigma", nargs="+", type=float, default=[15.0, 25.0, 50.0], help="noise levels, of 255")
@@ -128,7 +129,7 @@ def _score(arguments: argparse.Namespace, report: "Report", console: "Console") 
     plan = Plan(
         [open_set(name, arguments.places) for name in arguments.sets],
         {
-            _title(bundle): Restorer.from_bundle(bundle, arguments.device, arguments.precision, arguments.tile)
+            bundle.rstrip("/"): Restorer.from_bundle(bundle, arguments.device, arguments.precision, arguments.tile)
             for bundle in arguments.bundle
         },
         arguments.protocol or (),
@@ -152,11 +153,6 @@ def _score(arguments: argparse.Namespace, report: "Report", console: "Console") 
             if report.methods.get(name, {}).get("identity") != cell.contender.identity:
                 progress.update(task, description=f"timing {name}")
                 report.methods[name] = time_method(cell, arguments.repeat)
-
-
-def _title(bundle: str) -> str:
-    """A shipped name, or a folder as it was given: two runs of one recipe are two methods."""
-    return bundle.rstrip("/")
 
 
 def _measure_speed(arguments: argparse.Namespace, report: "Report", console: "Console") -> None:

@@ -5,7 +5,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from restore.cli.options import add_device_options
+from restore.cli.options import PROTOCOL_NAMES, add_device_options
 from restore.errors import UsageError
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--bundle", default="denoise", help="shipped name or folder (default: %(default)s)")
     parser.add_argument(
         "--protocol",
-        choices=("gaussian-awgn", "clipped-8bit", "gaussian-blur", "holes"),
+        choices=PROTOCOL_NAMES,
         help="damage to score on; what the bundle is meant for if left out",
     )
     parser.add_argument(

@@ -4,7 +4,10 @@ import argparse
 
 from restore.inference.tiling import DEFAULT_TILE
 
-__all__ = ["add_device_options"]
+__all__ = ["PROTOCOL_NAMES", "add_device_options"]
+
+# Those of restore.inference.protocols, which takes seconds to import; a test compares them.
+PROTOCOL_NAMES = ("gaussian-awgn", "clipped-8bit", "gaussian-blur", "holes", "holes-by-share", "clean")
 
 
 def add_device_options(parser: argparse.ArgumentParser) -> None:

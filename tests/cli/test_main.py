@@ -7,8 +7,12 @@ from pathlib import Path
 
 import pytest
 
+from restore.benchmark.speed import PARTS
+from restore.cli import benchmark
 from restore.cli.main import main
+from restore.cli.options import PROTOCOL_NAMES
 from restore.errors import ExitCode
+from restore.inference.protocols import PROTOCOLS
 from tests.helpers.networks import write_bundle
 from tests.helpers.photos import write_photos
 
@@ -147,3 +151,8 @@ def test_info_prints_json_that_is_the_card(tmp_path: Path, capsys: pytest.Captur
     bundle = write_bundle(tmp_path / "bundle")
     assert main(["info", str(bundle), "--json"]) == ExitCode.OK
     assert json.loads(capsys.readouterr().out) == json.loads((bundle / "card.json").read_text())
+
+
+def test_names_that_are_listed_twice_to_spare_an_import_are_the_same() -> None:
+    assert tuple(PROTOCOLS) == PROTOCOL_NAMES
+    assert tuple(PARTS) == benchmark._SPEED_PARTS
