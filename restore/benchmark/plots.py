@@ -27,7 +27,7 @@ def plot_quality_against_sigma(results: Json, test_set: str, path: Path) -> bool
     for published in PUBLISHED.get(test_set, ()) if chosen[0]["known"] else ():
         points = sorted((float(name.split()[1]), value) for name, value in published.psnr.items())
         axes.plot(*zip(*points, strict=True), "^", markersize=5, alpha=0.6, label=f"{published.method}, published")
-    axes.legend(fontsize=8)
+    axes.legend(fontsize=8, loc="upper left", bbox_to_anchor=(1.0, 1.0))
     figure.savefig(path)
     return True
 
@@ -50,7 +50,7 @@ def plot_quality_against_compute(results: Json, test_set: str, path: Path) -> bo
     for name, x, y, marker in points:
         axes.plot([x], [y], marker)
         axes.annotate(name, (x, y), textcoords="offset points", xytext=(6, 5), fontsize=8)
-    axes.margins(x=0.25, y=0.1)
+    axes.margins(x=0.4, y=0.15)
     figure.savefig(path)
     return True
 
