@@ -17,9 +17,7 @@ class CharbonnierLoss(nn.Module):
 
     def __init__(self, epsilon: float = 0.001) -> None:
         super().__init__()
-        if epsilon <= 0:
-            raise UsageError(f"epsilon: must be above 0, not {epsilon:g}")
-        self.epsilon = epsilon
+        self.epsilon = _positive(epsilon)
 
     def forward(self, restored: Tensor, clean: Tensor) -> Tensor:
         """Both of one shape; a scalar."""
@@ -39,10 +37,14 @@ class PsnrLoss(nn.Module):
 
     def __init__(self, epsilon: float = 0.001) -> None:
         super().__init__()
-        if epsilon <= 0:
-            raise UsageError(f"epsilon: must be above 0, not {epsilon:g}")
-        self.epsilon = epsilon
+        self.epsilon = _positive(epsilon)
 
     def forward(self, restored: Tensor, clean: Tensor) -> Tensor:
         """Both `(B, C, H, W)`; a scalar."""
         return 10.0 * torch.log10((restored - clean).square().flatten(1).mean(dim=1) + self.epsilon**2).mean()
+
+
+def _positive(epsilon: float) -> float:
+    if epsilon <= 0:
+        raise UsageError(f"epsilon: must be above 0, not {epsilon:g}")
+    return epsilon

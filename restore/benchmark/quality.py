@@ -97,15 +97,18 @@ class CellStore:
     def find(self, cell: Cell) -> list[Json] | None:
         """Scores by image, if this very cell was measured."""
         try:
-            stored = json.loads(self._path(cell).read_text(encoding="utf-8"))
-        except (OSError, ValueError):  # none yet, or not whole: measured again
+            stored = _read(self._path(cell))
+        except DataError:  # none yet, or not whole: measured again
             return None
         return stored["rows"] if stored.get("key") == cell.key else None
 
     def keep(self, cell: Cell, rows: list[Json]) -> None:
-        """Store a cell, in the place of an older one."""
+        """Store a cell, in the place of an older one; stale ones of other seeds go, so that no mean mixes the two."""
         text = json.dumps({"key": cell.key, "rows": rows})
         write_atomically(self._path(cell), text.encode())
+        for path in self.folder.glob(f"{self._place(cell)}-*.json"):
+            if _without_seed(_read(path)["key"]) != _without_seed(cell.key):
+                path.unlink()
 
     def everything(self) -> Iterator[tuple[Json, list[Json]]]:
         """Key and scores of every cell, in a fixed order.
@@ -114,15 +117,15 @@ class CellStore:
             DataError: A file is damaged.
         """
         for path in sorted(self.folder.glob("*.json")):
-            try:
-                stored = json.loads(path.read_text(encoding="utf-8"))
-            except (OSError, ValueError) as error:
-                raise DataError(f"{path}: cannot be read ({error}); remove it to have it measured again") from error
+            stored = _read(path)
             yield stored["key"], stored["rows"]
 
     def _path(self, cell: Cell) -> Path:
-        slot = json.dumps(cell.slot, sort_keys=True)
-        return self.folder / f"{hashlib.sha256(slot.encode()).hexdigest()[:24]}.json"
+        return self.folder / f"{self._place(cell)}-{cell.seed}.json"
+
+    def _place(self, cell: Cell) -> str:
+        place = json.dumps(_without_seed(cell.slot), sort_keys=True)
+        return hashlib.sha256(place.encode()).hexdigest()[:24]
 
 
 def measure(cell: Cell) -> list[Json]:
@@ -214,6 +217,18 @@ def _summary(group: list[tuple[Json, list[Json]]]) -> Json:
         "shift": [round(statistics.fmean(values), 4) for values in zip(*shifts, strict=True)],
         "residual_correlation": _mean([row["residual_correlation"] for row in rows]),
     }
+
+
+def _read(path: Path) -> Json:
+    try:
+        stored: Json = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise DataError(f"{path}: cannot be read ({error}); remove it to have it measured again") from error
+    return stored
+
+
+def _without_seed(key: Json) -> Json:
+    return {name: value for name, value in key.items() if name != "seed"}
 
 
 def _known_is_untouched(restored: Tensor, damaged: DamagedPhoto) -> bool:

@@ -35,6 +35,7 @@ from restore.images.files import find_images, plan_outputs
 from restore.images.samples import sample_photos
 from restore.inference.batch import restore_files
 from restore.inference.restorer import Restorer
+from restore.inference.tiling import DEFAULT_TILE
 from restore.memory import peak_resident
 from restore.models import UNet
 from restore.models.base import RestorationNetwork
@@ -47,6 +48,9 @@ _SIDE = 768
 """Side of the square that networks are timed on."""
 
 _MATRIX = 4096
+"""Side of the matrices whose product is the limit."""
+
+_BATCH = 16
 
 
 @dataclass(frozen=True)
@@ -88,7 +92,7 @@ class Setting:
     bundle: str = "denoise"
     device: str = "auto"
     precision: PrecisionChoice = "auto"
-    tile: int = 1128
+    tile: int = DEFAULT_TILE
     repeat: int = 5
     megapixels: Sequence[int] = (1, 4, 16, 64, 256)
 
@@ -136,6 +140,7 @@ def photo(setting: Setting) -> Iterator[Measurement]:
 def corruption(setting: Setting) -> Iterator[Measurement]:
     """Damaging 16 crops at once where the network runs, against one by one in two loader workers."""
     device, batches = choose_device(setting.device), 30
+    count = _BATCH * batches
     kinds: dict[str, Corruption] = {
         "noise": GaussianNoise(),
         "blur and noise": Compose([GaussianBlur(), GaussianNoise((0, 5))]),
@@ -150,10 +155,10 @@ def corruption(setting: Setting) -> Iterator[Measurement]:
             for index, batch in enumerate(iterator):
                 if batched is not None:
                     batched(batch.to(device), generator_for("damage", index, device=device))
-            return 16 * (batches - 1) / (time.perf_counter() - start)
+            return (count - _BATCH) / (time.perf_counter() - start)
 
-        here = rate(DataLoader(_Crops(None, 16 * batches), batch_size=16, num_workers=2), kind)
-        workers = rate(DataLoader(_Crops(kind, 16 * batches), batch_size=16, num_workers=2), None)
+        here = rate(DataLoader(_Crops(None, count), batch_size=_BATCH, num_workers=2), kind)
+        workers = rate(DataLoader(_Crops(kind, count), batch_size=_BATCH, num_workers=2), None)
         yield Measurement(f"{name}, in batches", here, "crops of 128 x 128/s")
         yield Measurement(f"{name}, one by one in two workers", workers, "crops of 128 x 128/s")
 
@@ -162,7 +167,8 @@ def training(setting: Setting) -> Iterator[Measurement]:
     """Training steps fed by the data module, against the same step on one batch in memory."""
     device = choose_device(setting.device)
     precision = choose_precision(setting.precision, device)
-    data = RestorationDataModule()
+    steps = 4 * setting.repeat
+    data = RestorationDataModule(batch_size=_BATCH, samples_per_epoch=_BATCH * (steps + 1))
     data.setup("fit")
     torch.manual_seed(0)
     model = _on(device, UNet())
@@ -185,7 +191,7 @@ def training(setting: Setting) -> Iterator[Measurement]:
     step(*memory)
     # In turn, so that a machine that slows down does so for both.
     bare, fed = [], []
-    for _ in range(4 * setting.repeat):
+    for _ in range(steps):
         bare.append(_seconds(lambda: step(*memory), device))
         fed.append(_seconds(lambda: step(*draw()), device))
     seconds, batch_pixels = statistics.median(bare), memory[2][:, 0].numel()

@@ -10,6 +10,7 @@ import torch
 from skimage.restoration import denoise_tv_chambolle, denoise_wavelet, inpaint_biharmonic, richardson_lucy, wiener
 from torch import Tensor
 
+from restore.errors import RestoreError
 from restore.images.tensors import reflect_pad, to_float, to_pixels
 
 __all__ = [
@@ -66,13 +67,16 @@ def wavelet(sigma: float) -> Baseline:
     def restore(image: Tensor, _mask: Tensor) -> Tensor:
         colour = image.shape[0] > 1
         pixels = image.permute(1, 2, 0).numpy() if colour else image[0].numpy()
-        result = denoise_wavelet(
-            pixels.astype(np.float64),
-            sigma / 255.0,
-            convert2ycbcr=colour,
-            rescale_sigma=True,
-            channel_axis=2 if colour else None,
-        )
+        try:
+            result = denoise_wavelet(
+                pixels.astype(np.float64),
+                sigma / 255.0,
+                convert2ycbcr=colour,
+                rescale_sigma=True,
+                channel_axis=2 if colour else None,
+            )
+        except ImportError as error:
+            raise RestoreError("wavelets need PyWavelets: pip install 'restore[benchmark]'") from error
         return _as_planes(result)
 
     return Baseline("wavelets", restore)

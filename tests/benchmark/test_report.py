@@ -43,7 +43,7 @@ def test_one_command_leaves_tables_json_pictures_and_plots(
     assert text.startswith("before\n<!-- benchmark gaussian-awgn -->\n|")
     assert text.endswith("<!-- /benchmark -->\nafter\n")
     assert "old" not in text
-    assert "14 table cells to score, 0 of them done" not in capsys.readouterr().out
+    capsys.readouterr()
     assert run(tmp_path, *options) == ExitCode.OK
     printed = capsys.readouterr().out
     (line,) = [line for line in printed.splitlines() if "table cells to score" in line]
