@@ -25,27 +25,33 @@ class UNet(RestorationNetwork):
 
     Args:
         widths: Channels of each level, from half resolution down; multiples of 32 compute up to ten times faster in
-            bfloat16 on a CPU than other numbers do.
-        blocks: Residual blocks per level, down and up each.
+            bfloat16 on a CPU than other numbers do. Every level more doubles how far the network sees.
+        blocks: Residual blocks, down and up each, of every level or of each in turn; the lowest has them once.
         channels: Image channels; 3 serves grey images too.
     """
 
-    def __init__(self, widths: Sequence[int] = (64, 128, 256), blocks: int = 2, channels: int = 3) -> None:
+    def __init__(
+        self, widths: Sequence[int] = (64, 128, 256), blocks: int | Sequence[int] = 2, channels: int = 3
+    ) -> None:
         super().__init__()
         if not widths or min(widths) < 1:
             raise UsageError(f"widths: needs at least one level of at least one channel, not {list(widths)}")
-        if blocks < 1 or channels < 1:
+        counts = [blocks] * len(widths) if isinstance(blocks, int) else list(blocks)
+        if len(counts) != len(widths):
+            raise UsageError(f"blocks: needs one number, or one for each of the {len(widths)} levels, not {counts}")
+        if min(counts) < 1 or channels < 1:
             raise UsageError(f"blocks and channels: must be 1 or more, not {blocks} and {channels}")
-        self.widths, self.blocks, self.channels = tuple(widths), blocks, channels
+        self.widths, self.channels = tuple(widths), channels
+        self.blocks = blocks if isinstance(blocks, int) else tuple(blocks)
         self.size_multiple = _SHUFFLE * 2 ** (len(widths) - 1)
         self.head = nn.Conv2d((channels + 1) * _SHUFFLE**2, widths[0], 3, padding=1)
-        self.down = nn.ModuleList(residual_stack(width, blocks) for width in widths[:-1])
+        self.down = nn.ModuleList(map(residual_stack, widths[:-1], counts))
         self.shrink = nn.ModuleList(nn.Conv2d(fine, coarse, 2, stride=2) for fine, coarse in itertools.pairwise(widths))
-        self.bottom = residual_stack(widths[-1], blocks)
+        self.bottom = residual_stack(widths[-1], counts[-1])
         self.grow = nn.ModuleList(
             nn.ConvTranspose2d(coarse, fine, 2, stride=2) for fine, coarse in itertools.pairwise(widths)
         )
-        self.up = nn.ModuleList(residual_stack(width, blocks) for width in widths[:-1])
+        self.up = nn.ModuleList(map(residual_stack, widths[:-1], counts))
         self.tail = nn.Conv2d(widths[0], channels * _SHUFFLE**2, 3, padding=1)
         initialise(self, self.tail)
 
@@ -69,4 +75,8 @@ class UNet(RestorationNetwork):
 
     def config(self) -> dict[str, JsonValue]:
         """The constructor's arguments."""
-        return {"widths": list(self.widths), "blocks": self.blocks, "channels": self.channels}
+        return {
+            "widths": list(self.widths),
+            "blocks": self.blocks if isinstance(self.blocks, int) else list(self.blocks),
+            "channels": self.channels,
+        }

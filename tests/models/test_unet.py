@@ -57,3 +57,11 @@ def test_every_level_halves_the_resolution_once_more(widths: tuple[int, ...], mu
 def test_a_network_without_blocks_is_refused() -> None:
     with pytest.raises(UsageError, match="blocks and channels: must be 1 or more, not 0 and 3"):
         UNet(blocks=0)
+
+
+def test_each_level_may_have_its_own_number_of_blocks() -> None:
+    network = UNet((4, 4, 8), blocks=(3, 1, 2))
+    assert [len(stack) for stack in (*network.down, network.bottom, *network.up)] == [3, 1, 2, 3, 1]
+    assert network.config()["blocks"] == [3, 1, 2]
+    with pytest.raises(UsageError, match=r"one for each of the 2 levels, not \[1, 1, 1\]"):
+        UNet((4, 4), blocks=(1, 1, 1))
