@@ -7,7 +7,7 @@ import json
 import os
 import platform
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,7 @@ import torch
 from restore.benchmark.quality import CellStore, summarise_cells
 from restore.benchmark.sets import TestSet
 from restore.benchmark.speed import Measurement
-from restore.benchmark.tables import TITLES, markdown
+from restore.benchmark.tables import TITLES, markdown, table_lines
 from restore.errors import DataError
 from restore.images.files import write_atomically
 
@@ -24,6 +24,7 @@ __all__ = ["Report", "machine_name"]
 
 Json = dict[str, Any]
 _FILE = "results.json"
+_FORMAT = 2
 _PACKAGES = ("restore", "torch", "numpy", "opencv-python-headless", "scikit-image", "Pillow")
 _BFLOAT16 = {"amx_bf16": "AMX", "avx512_bf16": "AVX-512 BF16"}
 
@@ -35,15 +36,15 @@ class Report:
     Attributes:
         folder: Where they lie.
         sets: By name.
-        methods: Cost, by name.
-        speed: By the name of the measurement.
+        methods: Cost, by name, each with the machine it was measured on.
+        speed: By machine and name of the measurement.
         earlier: Summaries of cells, also of those whose pictures' scores were not kept.
     """
 
     folder: Path
     sets: dict[str, Json] = field(default_factory=dict)
     methods: dict[str, Json] = field(default_factory=dict)
-    speed: dict[str, Json] = field(default_factory=dict)
+    speed: dict[tuple[str, str], Json] = field(default_factory=dict)
     earlier: list[Json] = field(default_factory=list)
 
     @classmethod
@@ -51,7 +52,7 @@ class Report:
         """Go on with what a folder holds, if anything.
 
         Raises:
-            DataError: Its results cannot be read.
+            DataError: Its results cannot be read, or another version wrote them.
         """
         path = folder / _FILE
         try:
@@ -60,9 +61,10 @@ class Report:
             return cls(folder)
         except (OSError, ValueError) as error:
             raise DataError(f"{path}: cannot be read ({error}); move it away to start anew") from error
-        sets, methods, speed = (
-            {entry["name"]: entry for entry in stored[part]} for part in ("sets", "methods", "speed")
-        )
+        if not isinstance(stored, dict) or stored.get("format") != _FORMAT:
+            raise DataError(f"{path}: not results of this version of `restore benchmark`; move it away to start anew")
+        sets, methods = ({entry["name"]: entry for entry in stored[part]} for part in ("sets", "methods"))
+        speed = {(entry["machine"], entry["name"]): entry for entry in stored["speed"]}
         return cls(folder, sets, methods, speed, stored["quality"])
 
     @property
@@ -81,12 +83,12 @@ class Report:
             }
 
     def add_speed(self, part: str, measurement: Measurement) -> None:
-        """Add a figure, in the place of an older one."""
-        self.speed[measurement.name] = {
+        """Add a figure of this machine, in the place of an older one."""
+        machine = machine_name()
+        self.speed[machine, measurement.name] = {
             "part": part,
-            "name": measurement.name,
-            "value": measurement.value,
-            "unit": measurement.unit,
+            "machine": machine,
+            **asdict(measurement),
             "text": measurement.text,
         }
 
@@ -98,9 +100,7 @@ class Report:
         for entry in quality:
             entry["known"] = self.sets.get(entry["set"], {}).get("known", False)
         return {
-            "format": 1,
-            "machine": machine_name(),
-            "threads": torch.get_num_threads(),
+            "format": _FORMAT,
             "versions": {"python": platform.python_version()} | _versions(_PACKAGES),
             "sets": [self.sets[name] for name in sorted(self.sets)],
             "methods": [self.methods[name] for name in sorted(self.methods)],
@@ -155,15 +155,8 @@ def _place(entry: Json) -> tuple[str, ...]:
 
 
 def _chapters(results: Json) -> str:
-    protocols = {entry["protocol"] for entry in results["quality"]}
-    chapters = [(title, name) for name, title in TITLES.items() if name in protocols]
-    if "clean" in protocols:
-        chapters.append(("Do no harm, worst pictures", "worst"))
-    if results["methods"]:
-        chapters += [("Colour shift and whiteness of what was removed", "residual"), ("Cost of the methods", "methods")]
-    if results["speed"]:
-        chapters.append((f"Speed and memory, {results['machine']}", "speed"))
-    return "\n".join(f"## {title}\n\n{markdown(name, results)}\n" for title, name in chapters)
+    filled = [name for name in TITLES if len(table_lines(name, results)) > 1]
+    return "\n".join(f"## {TITLES[name]}\n\n{markdown(name, results)}\n" for name in filled)
 
 
 def _versions(packages: Sequence[str]) -> dict[str, str]:

@@ -61,11 +61,13 @@ class Measurement:
         name: What was measured, with its circumstances.
         value: How much.
         unit: Of what.
+        megapixels: Size of the picture, where growth with it is measured.
     """
 
     name: str
     value: float
     unit: str
+    megapixels: int | None = None
 
     @property
     def text(self) -> str:
@@ -228,8 +230,8 @@ def growth(setting: Setting) -> Iterator[Measurement]:
             source = _write_jpeg(Path(folder, f"{megapixels}.jpg"), side, side)
             times[megapixels], peak = _restore_in_a_process(source, Path(folder, "out"), setting)
             name = f"`restore photos`, {megapixels} megapixels" if megapixels else "`restore photos`, 128 x 128 pixels"
-            yield Measurement(f"{name}, a process of its own", times[megapixels], "s")
-            yield Measurement(f"{name}, peak resident memory", peak / 1e6, "MB")
+            yield Measurement(f"{name}, a process of its own", times[megapixels], "s", megapixels or None)
+            yield Measurement(f"{name}, peak resident memory", peak / 1e6, "MB", megapixels or None)
     start = times.pop(0)
     if len(times) > 1:
         exponent = fit_exponent(list(times), list(times.values()), start)

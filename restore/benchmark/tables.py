@@ -22,8 +22,12 @@ TITLES = {
     "holes": "Inpainting: PSNR in dB over the missing pixels / over the whole picture",
     "holes-by-share": "Inpainting by missing share: PSNR in dB over the missing pixels / over the whole picture",
     "clean": "Do no harm, clean pictures in: PSNR in dB / SSIM against themselves",
+    "worst": "Do no harm, worst pictures",
+    "residual": "Colour shift and whiteness of what was removed",
+    "methods": "Cost of the methods",
+    "speed": "Speed and memory",
 }
-"""What stands above the table of each protocol."""
+"""What stands above each table: those of protocols, then the others."""
 
 _MARKERS = re.compile(r"(<!-- benchmark ([\w-]+) -->\n).*?(<!-- /benchmark -->)", re.DOTALL)
 _KINDS = {INPUT: 0, "classical": 1, "bundle": 2}
@@ -122,7 +126,9 @@ def _cell(rows: Sequence[Json], condition: str) -> str:
 
 
 def _methods(results: Json) -> list[list[str]]:
-    lines = [["", "parameters", "GMAC at 256 x 256", "megapixels/s", "MB for 768 x 768", "precision", "threads"]]
+    lines = [
+        ["", "parameters", "GMAC at 256 x 256", "megapixels/s", "MB for 768 x 768", "precision", "threads", "machine"]
+    ]
     for entry in results["methods"]:
         cost = entry["macs_per_pixel"]
         lines.append(
@@ -134,6 +140,7 @@ def _methods(results: Json) -> list[list[str]]:
                 "" if entry["peak_megabytes"] is None else f"{entry['peak_megabytes']:.0f}",
                 entry["precision"],
                 str(entry["threads"]),
+                entry["machine"],
             ]
         )
     return lines
@@ -162,11 +169,15 @@ def _residual(results: Json) -> list[list[str]]:
 
 
 def _speed(results: Json) -> list[list[str]]:
-    return [["", ""], *([entry["name"], entry["text"]] for entry in results["speed"])]
+    """A column for each machine: what was measured on two is worth comparing, and never mixed."""
+    machines = list(dict.fromkeys(entry["machine"] for entry in results["speed"]))
+    texts = {(entry["name"], entry["machine"]): entry["text"] for entry in results["speed"]}
+    names = dict.fromkeys(entry["name"] for entry in results["speed"])
+    return [["", *machines], *([name, *(texts.get((name, machine), "") for machine in machines)] for name in names)]
 
 
 def _natural(text: str) -> list[tuple[int, float, str]]:
-    """Numbers in their order, words in theirs: strokes before rectangles is not needed, 5 before 15 is."""
+    """Key that sorts numbers inside names by their value: sigma 5 before sigma 15."""
     return [
         (0, float(part), "") if part.replace(".", "", 1).isdigit() else (1, 0.0, part)
         for part in re.split(r"(\d+(?:\.\d+)?)", text)

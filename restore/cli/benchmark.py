@@ -123,6 +123,7 @@ def _score(arguments: argparse.Namespace, report: "Report", console: "Console") 
 
     from restore.benchmark.plan import Plan, plan_cells, time_method
     from restore.benchmark.quality import INPUT, measure
+    from restore.benchmark.report import machine_name
     from restore.benchmark.sets import open_set
     from restore.inference.restorer import Restorer
 
@@ -150,9 +151,10 @@ def _score(arguments: argparse.Namespace, report: "Report", console: "Console") 
             report.store.keep(cell, measure(cell))
             progress.advance(task, len(cell.test_set.photos))
         for name, cell in {cell.contender.name: cell for cell in cells if cell.contender.kind != INPUT}.items():
-            if report.methods.get(name, {}).get("identity") != cell.contender.identity:
+            origin = {"identity": cell.contender.identity, "machine": machine_name()}
+            if not origin.items() <= report.methods.get(name, {}).items():
                 progress.update(task, description=f"timing {name}")
-                report.methods[name] = time_method(cell, arguments.repeat)
+                report.methods[name] = time_method(cell, arguments.repeat) | origin
 
 
 def _measure_speed(arguments: argparse.Namespace, report: "Report", console: "Console") -> None:
@@ -177,12 +179,10 @@ def _print_quality(results: Json, residual_report: bool, console: "Console") -> 
 
     from restore.benchmark.tables import TITLES, table_lines
 
-    shown = dict(TITLES) | {"worst": "Do no harm, worst pictures", "methods": "Cost of the methods"}
-    if residual_report:
-        shown["residual"] = "Colour shift and whiteness of what was removed"
-    for name, title in shown.items():
+    hidden = {"speed"} if residual_report else {"speed", "residual"}
+    for name, title in TITLES.items():
         head, *body = table_lines(name, results)
-        if not body:
+        if not body or name in hidden:
             continue
         table = Table(*head, title=title, title_justify="left")
         for line in body:

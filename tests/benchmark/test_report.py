@@ -54,10 +54,10 @@ def test_one_command_leaves_tables_json_pictures_and_plots(
 
 
 def test_documents_keep_what_stands_outside_the_markers_and_name_what_is_missing() -> None:
-    results = {"quality": [], "speed": [{"name": "a", "text": "1 s"}], "methods": []}
+    results = {"quality": [], "speed": [{"name": "a", "machine": "m", "text": "1 s"}], "methods": []}
     document = "x\n<!-- benchmark speed -->\n<!-- /benchmark -->\ny"
     filled = fill_in(document, results)
-    assert filled == "x\n<!-- benchmark speed -->\n|  |  |\n|---|---|\n| a | 1 s |\n<!-- /benchmark -->\ny"
+    assert filled == "x\n<!-- benchmark speed -->\n|  | m |\n|---|---|\n| a | 1 s |\n<!-- /benchmark -->\ny"
     assert fill_in(filled, results) == filled
     with pytest.raises(UsageError, match="no results for the table 'holes'"):
         markdown("holes", results)
@@ -85,6 +85,23 @@ def test_a_damaged_results_file_is_named(tmp_path: Path) -> None:
     (tmp_path / "results.json").write_text("{")
     with pytest.raises(DataError, match=r"results\.json: cannot be read"):
         Report.open(tmp_path)
+
+
+def test_results_of_another_version_are_refused(tmp_path: Path) -> None:
+    (tmp_path / "results.json").write_text('{"format": 1}')
+    with pytest.raises(DataError, match="not results of this version"):
+        Report.open(tmp_path)
+
+
+def test_machines_stand_side_by_side_and_never_mix(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    report = Report(tmp_path)
+    for machine, seconds in (("old", 2.0), ("new", 1.0), ("new", 0.5)):
+        monkeypatch.setattr("restore.benchmark.report.machine_name", lambda machine=machine: machine)
+        report.add_speed("photo", speed.Measurement("a", seconds, "s"))
+    report.add_speed("photo", speed.Measurement("b", 3.0, "s"))
+    report.write()
+    again = Report.open(tmp_path).results()
+    assert table_lines("speed", again) == [["", "old", "new"], ["a", "2.00 s", "0.500 s"], ["b", "", "3.00 s"]]
 
 
 def test_a_document_that_is_not_there_stops_before_measuring(
