@@ -1,27 +1,36 @@
 """The only place where pixels change between integers and floats, and between layouts."""
 
+from typing import Any
+
 import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-__all__ = ["quantise", "reflect_pad", "to_float", "to_pixels", "to_uint8"]
+__all__ = ["LEVELS", "quantise", "reflect_pad", "to_float", "to_integers", "to_pixels", "to_uint8"]
+
+LEVELS: dict[np.dtype[Any], int] = {np.dtype(np.uint8): 255, np.dtype(np.uint16): 65535}
+"""Highest value of each integer type."""
 
 
-def to_float(pixels: npt.NDArray[np.uint8] | Tensor) -> Tensor:
-    """8-bit pixels as a float image.
+def to_float(pixels: npt.NDArray[np.generic] | Tensor, levels: int = 255) -> Tensor:
+    """Integer pixels as a float image.
 
     Args:
-        pixels: Array `(H, W)` or `(H, W, C)` uint8, or tensor `(..., C, H, W)` uint8.
+        pixels: Array `(H, W)` or `(H, W, C)`, uint8 or uint16, or tensor `(..., C, H, W)` of any integer type.
+        levels: What stands for 1: 255 or 65535. An array's own type says it.
 
     Returns:
-        `(C, H, W)` (or the tensor's own shape) float32 in [0, 1]: value / 255.
+        `(C, H, W)` (or the tensor's own shape) float32 in [0, 1]: value / levels.
     """
     if isinstance(pixels, np.ndarray):
+        levels = LEVELS[pixels.dtype]
         planes = pixels[None] if pixels.ndim == 2 else pixels.transpose(2, 0, 1)
+        if levels > 255:
+            planes = planes.astype(np.int32)  # torch does not compute with uint16
         pixels = torch.from_numpy(np.require(planes, requirements=["C", "W"]))
-    return pixels.to(torch.float32).div_(255.0)
+    return pixels.to(torch.float32).div_(levels)
 
 
 def to_uint8(image: Tensor) -> Tensor:
@@ -33,7 +42,21 @@ def to_uint8(image: Tensor) -> Tensor:
     Returns:
         The same shape, uint8.
     """
-    return image.float().clamp(0.0, 1.0).mul(255.0).round_().to(torch.uint8)
+    return to_integers(image, 255)
+
+
+def to_integers(image: Tensor, levels: int) -> Tensor:
+    """A float image as integers: clamped to [0, 1], then rounded (never truncated).
+
+    Args:
+        image: Any shape, floating point; values outside [0, 1] are clamped.
+        levels: What 1 becomes: 255 or 65535.
+
+    Returns:
+        The same shape; uint8 up to 255 levels, int32 above.
+    """
+    integers = image.float().clamp(0.0, 1.0).mul(float(levels)).round_()
+    return integers.to(torch.uint8 if levels <= 255 else torch.int32)
 
 
 def to_pixels(image: Tensor) -> npt.NDArray[np.uint8]:

@@ -2,8 +2,9 @@
 
 import logging
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
-from typing import overload
+from typing import TypeVar, overload
 
 import numpy as np
 import numpy.typing as npt
@@ -12,8 +13,8 @@ from PIL import Image
 from torch import Tensor
 
 from restore.devices import Precision, PrecisionChoice, choose_device, choose_precision, compute_dtype
-from restore.errors import UnsupportedImageError, UsageError
-from restore.images.tensors import to_float, to_uint8
+from restore.errors import ImageError, UnsupportedImageError, UsageError
+from restore.images.tensors import LEVELS, to_float, to_integers
 from restore.inference.tiling import DEFAULT_OVERLAP, DEFAULT_TILE, plan_tiles
 from restore.models.base import RestorationNetwork, composite
 from restore.models.bundle import ModelCard, load_bundle
@@ -24,6 +25,8 @@ _log = logging.getLogger(__name__)
 
 _SMALLEST_TILE = 256
 """Side below which more memory would be spent on overlaps than is saved, in pixels."""
+
+P = TypeVar("P", np.uint8, np.uint16)
 
 MaskLike = Tensor | npt.NDArray[np.generic] | Image.Image
 """`(H, W)` or `(1, H, W)`; missing where True, 1, or 255."""
@@ -40,6 +43,9 @@ class Restorer:
         tile: Longest side of a tile in pixels; what memory depends on.
         overlap: How far tiles are read beyond what is kept of them, in pixels.
         card: What the bundle says of itself, if there is one.
+
+    Attributes:
+        notes: What went other than planned in the last picture: smaller tiles, another device, a retry.
 
     Raises:
         UsageError: Device or tile cannot be.
@@ -60,6 +66,7 @@ class Restorer:
         self.precision: Precision = choose_precision(precision, self.device)
         self.composites, self.tile, self.overlap, self.card = composites, tile, overlap, card
         plan_tiles(1, 1, tile, overlap, network.size_multiple)  # refuses what cannot be before the first picture
+        self.notes: list[str] = []
         self.network = network.eval().to(self.device)
         self.network.to(memory_format=torch.channels_last)
 
@@ -88,78 +95,98 @@ class Restorer:
         return cls(loaded.network, loaded.card.composites, device, precision, tile, overlap, loaded.card)
 
     @overload
-    def restore(self, image: Tensor, mask: MaskLike | None = None) -> Tensor: ...
+    def restore(self, image: Tensor, mask: MaskLike | None = None, strength: float = 1.0) -> Tensor: ...
     @overload
-    def restore(self, image: npt.NDArray[np.uint8], mask: MaskLike | None = None) -> npt.NDArray[np.uint8]: ...
+    def restore(self, image: npt.NDArray[P], mask: MaskLike | None = None, strength: float = 1.0) -> npt.NDArray[P]: ...
     @overload
-    def restore(self, image: Image.Image, mask: MaskLike | None = None) -> Image.Image: ...
+    def restore(self, image: Image.Image, mask: MaskLike | None = None, strength: float = 1.0) -> Image.Image: ...
 
     def restore(
-        self, image: Tensor | npt.NDArray[np.uint8] | Image.Image, mask: MaskLike | None = None
-    ) -> Tensor | npt.NDArray[np.uint8] | Image.Image:
+        self, image: Tensor | npt.NDArray[P] | Image.Image, mask: MaskLike | None = None, strength: float = 1.0
+    ) -> Tensor | npt.NDArray[P] | Image.Image:
         """Restore one picture of any size; each kind of picture comes back as its own kind.
 
         Args:
             image: A tensor `(C, H, W)`, C = 1 or 3, float32 nominally in [0, 1] or uint8; an array `(H, W)` or
-                `(H, W, 3)` uint8; or a PIL image of mode L or RGB. Floats outside [0, 1], such as noise that was not
-                clipped, are taken as they are.
+                `(H, W, 3)`, uint8 or uint16; or a PIL image of mode L or RGB. Floats outside [0, 1], such as noise
+                that was not clipped, are taken as they are.
             mask: What is missing, where True, 1 or 255; nothing if left out.
+            strength: How much of the change is made, from 0 (none) to 1 (all).
 
         Returns:
-            The restored picture. Floats are not clamped; 8-bit pixels are clamped and rounded.
+            The restored picture. Floats are not clamped; integers are clamped and rounded.
 
         Raises:
-            UsageError: Shapes or types do not fit.
+            UsageError: Shapes, types or strength do not fit.
             UnsupportedImageError: A PIL image of another mode.
+            ImageError: The network gives values that are not finite, in float32 too.
             MemoryError: Not even a tile of 256 pixels fits into the computer's memory; a device that runs out of its
                 own gets smaller tiles first and is left for the CPU then.
         """
         if isinstance(image, Image.Image):
             if image.mode not in {"L", "RGB"}:
                 raise UnsupportedImageError(f"image: has mode {image.mode}; convert it to L or RGB first")
-            return Image.fromarray(self.restore(np.asarray(image), mask))
+            return Image.fromarray(self.restore(np.asarray(image), mask, strength))
+        if not 0.0 <= strength <= 1.0:
+            raise UsageError(f"strength: must be from 0 to 1, not {strength:g}")
         if isinstance(image, np.ndarray):
             if (
-                image.dtype != np.uint8
+                image.dtype not in LEVELS
                 or image.ndim not in {2, 3}
                 or image.shape[2:] not in {(), (3,)}
                 or not image.size
             ):
                 raise UsageError(
-                    f"image: arrays must be (H, W) or (H, W, 3) uint8, not {image.shape} {image.dtype}; "
+                    f"image: arrays must be (H, W) or (H, W, 3), uint8 or uint16, not {image.shape} {image.dtype}; "
                     "pass floats as a tensor (C, H, W)"
                 )
             # Tile by tile, so that a large scan is held once coming in and once going out.
             result = np.empty_like(image, order="C")
-            self._restore(lambda *box: _as_planes(image[box].copy()), _as_planes(result), mask)
+            highest = LEVELS[image.dtype]
+
+            def read_pixels(rows: slice, columns: slice) -> Tensor:
+                piece = image[rows, columns]
+                return _as_planes(piece.copy() if highest == 255 else piece.astype(np.int32))
+
+            def write_pixels(rows: slice, columns: slice, piece: Tensor) -> None:
+                result[rows, columns] = (piece[0] if result.ndim == 2 else piece.permute(1, 2, 0)).numpy()
+
+            self._restore(_Picture(image.shape[:2], read_pixels, write_pixels, highest), mask, strength)
             return result
         if image.ndim != 3 or image.shape[0] not in {1, 3} or 0 in image.shape:
             raise UsageError(f"image: must be (C, H, W) with 1 or 3 channels, not {tuple(image.shape)}")
         if image.dtype not in {torch.float32, torch.uint8}:
             raise UsageError(f"image: must be float32 or uint8, not {image.dtype}")
         restored = torch.empty_like(image, memory_format=torch.contiguous_format)
-        self._restore(lambda rows, columns: image[:, rows, columns], restored, mask)
+
+        def write(rows: slice, columns: slice, piece: Tensor) -> None:
+            restored[:, rows, columns] = piece.to(restored.device)
+
+        levels = 255 if image.dtype == torch.uint8 else None
+        size = (image.shape[1], image.shape[2])
+        self._restore(_Picture(size, lambda rows, columns: image[:, rows, columns], write, levels), mask, strength)
         return restored
 
-    def _restore(self, read: Callable[[slice, slice], Tensor], restored: Tensor, mask: MaskLike | None) -> None:
-        """Fill `restored`, `(C, H, W)`, from what `read` gives of the picture for a range of rows and columns."""
-        missing = None if mask is None else _as_mask(mask, restored.shape[1:])
+    def _restore(self, picture: "_Picture", mask: MaskLike | None, strength: float) -> None:
+        missing = None if mask is None else _as_mask(mask, torch.Size(picture.size))
+        self.notes.clear()
         while True:
             try:
-                return self._restore_tiles(read, restored, missing)
+                return self._restore_tiles(picture, missing, strength)
             except RuntimeError as error:
                 if not _is_out_of_memory(error):
                     raise
             self._make_room()  # here, where no traceback keeps the tile's tensors alive
 
-    def _restore_tiles(self, read: Callable[[slice, slice], Tensor], restored: Tensor, missing: Tensor | None) -> None:
-        height, width = restored.shape[1:]
-        for tile in plan_tiles(height, width, self.tile, self.overlap, self.network.size_multiple):
-            piece = read(*tile.read.slices).to(self.device)
+    def _restore_tiles(self, picture: "_Picture", missing: Tensor | None, strength: float) -> None:
+        for tile in plan_tiles(*picture.size, self.tile, self.overlap, self.network.size_multiple):
+            piece = picture.read(*tile.read.slices).to(self.device)
             hole = None if missing is None else missing[(slice(None), *tile.read.slices)].to(self.device)
-            answer = self._restore_tile(piece, hole)
-            inner = tile.write.within(tile.read).slices
-            restored[(slice(None), *tile.write.slices)] = answer[(slice(None), *inner)].to(restored.device)
+            as_float = piece if picture.levels is None else to_float(piece, picture.levels)
+            answer = self._restore_tile(as_float, hole, strength)
+            answer = answer[(slice(None), *tile.write.within(tile.read).slices)]
+            kept = answer if picture.levels is None else to_integers(answer, picture.levels)
+            picture.write(*tile.write.slices, kept.cpu())
 
     def _make_room(self) -> None:
         """After the device ran out of memory: halve the tile; once it is too small to halve, go on on the CPU.
@@ -170,25 +197,51 @@ class Restorer:
             torch.cuda.empty_cache()
         if self.tile // 2 >= max(_SMALLEST_TILE, 3 * self.overlap):
             self.tile //= 2
-            _log.warning("%s is out of memory: going on with tiles of %d pixels", self.device, self.tile)
+            self._note(f"{self.device} is out of memory: going on with tiles of {self.tile} pixels")
         elif self.device.type != "cpu":
             self.network.to("cpu")
-            _log.warning("%s is out of memory with tiles of %d pixels: going on on the CPU", self.device, self.tile)
+            self._note(f"{self.device} is out of memory with tiles of {self.tile} pixels: going on on the CPU")
             self.device = torch.device("cpu")
             self.precision = choose_precision("auto", self.device)
         else:
             raise MemoryError(f"a tile of {self.tile} x {self.tile} pixels does not fit into memory")
 
     @torch.inference_mode()
-    def _restore_tile(self, piece: Tensor, hole: Tensor | None) -> Tensor:
-        as_float = to_float(piece) if piece.dtype == torch.uint8 else piece
-        batch = as_float.unsqueeze(0).contiguous(memory_format=torch.channels_last)
+    def _restore_tile(self, image: Tensor, hole: Tensor | None, strength: float) -> Tensor:
+        batch = image.unsqueeze(0).contiguous(memory_format=torch.channels_last)
         mask = batch.new_zeros(1, 1, *batch.shape[-2:]) if hole is None else hole.unsqueeze(0).float()
-        with torch.autocast(self.device.type, compute_dtype(self.precision), enabled=self.precision != "32"):
+        restored = self._forward(batch, mask, self.precision)
+        # Half precision overflows where float32 does not; nobody gets a black tile for that.
+        if not torch.isfinite(restored).all():
+            if not torch.isfinite(batch).all():
+                raise ImageError("the picture holds values that are not finite")
+            if self.precision != "32":
+                self._note(f"values that are not finite in {self.precision}: a tile was computed again in float32")
+                restored = self._forward(batch, mask, "32")
+            if not torch.isfinite(restored).all():
+                raise ImageError("the network gives values that are not finite, in float32 too; the bundle is damaged")
+        if strength < 1.0:
+            restored = torch.lerp(batch, restored, strength)
+        return (composite(batch, restored, mask) if self.composites else restored)[0]
+
+    def _forward(self, batch: Tensor, mask: Tensor, precision: Precision) -> Tensor:
+        with torch.autocast(self.device.type, compute_dtype(precision), enabled=precision != "32"):
             restored: Tensor = self.network(batch, mask)
-        if self.composites:
-            restored = composite(batch, restored, mask)
-        return to_uint8(restored[0]) if piece.dtype == torch.uint8 else restored[0]
+        return restored
+
+    def _note(self, text: str) -> None:
+        _log.warning(text)
+        self.notes.append(text)
+
+
+@dataclass(frozen=True)
+class _Picture:
+    """Where tiles come from and go to, `(C, H, W)`, for a range of rows and columns; floats if `levels` is None."""
+
+    size: tuple[int, int]
+    read: Callable[[slice, slice], Tensor]
+    write: Callable[[slice, slice, Tensor], None]
+    levels: int | None
 
 
 def _is_out_of_memory(error: RuntimeError) -> bool:
@@ -196,7 +249,7 @@ def _is_out_of_memory(error: RuntimeError) -> bool:
     return isinstance(error, torch.OutOfMemoryError) or "DefaultCPUAllocator" in str(error)
 
 
-def _as_planes(pixels: npt.NDArray[np.uint8]) -> Tensor:
+def _as_planes(pixels: npt.NDArray[np.generic]) -> Tensor:
     """`(H, W)` or `(H, W, C)` as a view `(C, H, W)`."""
     tensor = torch.from_numpy(pixels)
     return tensor.unsqueeze(0) if tensor.ndim == 2 else tensor.permute(2, 0, 1)
