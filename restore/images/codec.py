@@ -1,67 +1,49 @@
 """The one decoder and encoder: datasets, batch restoration, evaluation and pages all come through here."""
 
-import contextlib
-import io
-import struct
-import zlib
-from collections.abc import Iterator
+import itertools
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image, ImageOps, UnidentifiedImageError
 
 from restore.errors import UnreadableImageError, UnsupportedImageError
+from restore.images import heif, raster, tiff
+from restore.images.colour import bands, bleed_under_alpha, to_eight
+from restore.images.document import MAX_PIXELS, Document, Encoded, Page, open_regular, reading, shown, stamp_of
+from restore.images.formats import FORMATS, MULTIPAGE_FORMATS, RAW_SUFFIXES, format_name, sniff
+from restore.images.metadata import Metadata
+from restore.images.tiff_writer import write_tiff
+from restore.images.writers import fitted, write
 
-__all__ = ["ENCODABLE_SUFFIXES", "READABLE_SUFFIXES", "DecodedImage", "decode", "encode", "image_size"]
+__all__ = [
+    "ENCODABLE_SUFFIXES",
+    "MAX_PIXELS",
+    "READABLE_SUFFIXES",
+    "WRITABLE_SUFFIXES",
+    "DecodedImage",
+    "Document",
+    "Encoded",
+    "Page",
+    "bleed_under_alpha",
+    "decode",
+    "encode",
+    "encode_document",
+    "image_size",
+    "open_document",
+    "read_pages",
+]
 
-MAX_PIXELS = 500_000_000
-"""Larger pictures are refused: 1.5 GB decoded. A header may lie about its size, and this is where the lie ends."""
+WRITABLE_SUFFIXES = frozenset(FORMATS)
+"""What `encode_document` writes; HEIC needs an extra package."""
+READABLE_SUFFIXES = WRITABLE_SUFFIXES | RAW_SUFFIXES
+"""What is looked for in folders; HEIC and camera raw need extra packages."""
+ENCODABLE_SUFFIXES = frozenset(suffix for suffix, name in FORMATS.items() if name not in {"GIF", "HEIF"})
+"""What `encode` writes: everything that holds grey or RGB of any number of colours without extra packages."""
 
-Image.MAX_IMAGE_PIXELS = MAX_PIXELS  # Pillow's own limit is 179 million, less than a 200-megapixel telephone takes
-
-_FORMATS = {
-    ".jpg": "JPEG",
-    ".jpeg": "JPEG",
-    ".png": "PNG",
-    ".tif": "TIFF",
-    ".tiff": "TIFF",
-    ".webp": "WEBP",
-    ".bmp": "BMP",
-    ".pgm": "PPM",
-    ".ppm": "PPM",
-}
-ENCODABLE_SUFFIXES = frozenset(_FORMATS)
-READABLE_SUFFIXES = ENCODABLE_SUFFIXES
-
-_SAVE_OPTIONS: dict[str, dict[str, int | str]] = {
-    "JPEG": {"quality": 95, "subsampling": 0},
-    "PNG": {"compress_level": 6},
-    "TIFF": {"compression": "tiff_deflate"},
-    "WEBP": {"quality": 95, "method": 4},
-}
-_BAND = 512
-"""Rows that are copied out of Pillow at a time."""
-
-_GREY_MODES = {"1", "L", "LA"}
-
-# The formats whose depth is known below; others (EPS, which runs Ghostscript, or 16-bit JPEG 2000) stay closed.
-_READ_FORMATS = (*sorted(set(_FORMATS.values())), "GIF")
-
-# What Pillow's decoders raise on damaged files: found by cutting files short and overwriting their bytes.
-_DAMAGE = (
-    ArithmeticError,
-    EOFError,
-    LookupError,
-    OSError,
-    RuntimeError,
-    SyntaxError,
-    TypeError,
-    ValueError,
-    struct.error,
-    zlib.error,
-)
+# What the encoders raise for a picture that a format cannot hold.
+_ENCODER_ERRORS = (OSError, ValueError, RuntimeError, OverflowError, TypeError)
 
 
 @dataclass(frozen=True)
@@ -77,48 +59,156 @@ class DecodedImage:
     format: str
 
 
+def open_document(path: Path, max_pixels: int = MAX_PIXELS) -> Document:
+    """Read everything of a picture file but its pixels.
+
+    Args:
+        path: The file. What it holds decides, not its suffix; only camera raw is known by its suffix.
+        max_pixels: A picture with more is refused.
+
+    Returns:
+        What the file says, before any memory is taken for pixels.
+
+    Raises:
+        UnreadableImageError: The file is missing, empty, not a regular file, damaged, too large, or not an image.
+        UnsupportedImageError: It is of a kind that could not be handled without losing something.
+    """
+    with open_regular(path) as file, reading(path):
+        name = sniff(file.read(64), path.suffix.lower())
+        if name is None:
+            raise UnreadableImageError(f"{shown(path)}: not an image that can be read; leave it out")
+        if name == "TIFF":
+            return tiff.inspect(path, file, max_pixels)
+        if name == "HEIF":
+            return heif.inspect_heif(path, file, max_pixels)
+        if name == "RAW":
+            return heif.inspect_raw(path, file, max_pixels)
+        return raster.inspect(path, file, name, max_pixels)
+
+
+def read_pages(document: Document) -> Iterator[Page]:
+    """Decode the pictures of a file one after the other, each upright.
+
+    Args:
+        document: From `open_document`.
+
+    Yields:
+        `document.page_count` pages.
+
+    Raises:
+        UnreadableImageError: The file is damaged, gone, or has changed since its header was read.
+        UnsupportedImageError: It turns out to be of a kind that could not be handled without losing something.
+    """
+    for number in range(document.page_count):
+        yield _read_page(document, number)
+
+
+def _read_page(document: Document, number: int) -> Page:
+    path = document.path
+    with open_regular(path) as file, reading(path):
+        if stamp_of(file) != document.metadata.stamp:
+            raise UnreadableImageError(f"{shown(path)}: changed while it was being read; try again")
+        if document.format == "TIFF":
+            return tiff.read(document, file, number)
+        if document.format == "HEIF":
+            return heif.read_heif(document, file)
+        if document.format == "RAW":
+            return heif.read_raw(document, file)
+        return raster.read(document, file)
+
+
+def encode_document(document: Document, pages: Iterable[Page], suffix: str, quality: int | None = None) -> Encoded:
+    """Encode restored pages as what they came from, or as the format of another suffix.
+
+    Args:
+        document: Where the pages come from: its metadata goes along.
+        pages: The restored pages, as `read_pages` gave them but for their pixels and alpha.
+        suffix: Of the file to be written, with its dot, in any case. The document's own suffix keeps the document's
+            format, even where that is not what the suffix says.
+        quality: 1 to 100, for formats that lose something. If left out, a JPEG keeps its own quantisation tables and
+            others are written at 90 to 95.
+
+    Returns:
+        The file's bytes and what could not be kept.
+
+    Raises:
+        UnsupportedImageError: The format cannot hold the picture: transparency in a JPEG, several pages in anything
+            but a TIFF, floating-point values, too many pixels; or there is no encoder for the suffix.
+    """
+    path = document.path
+    own = suffix.lower() == document.suffix.lower() and document.format != "RAW"
+    name = document.format if own else FORMATS.get(suffix.lower())
+    if name is None:
+        if suffix.lower() in RAW_SUFFIXES:
+            raise UnsupportedImageError(f"{shown(path)}: camera raw is never written; choose .tif or .jpg")
+        raise UnsupportedImageError(f"cannot write {suffix!r} files: use one of {', '.join(sorted(FORMATS))}")
+    if document.page_count > 1 and name not in MULTIPAGE_FORMATS:
+        raise UnsupportedImageError(
+            f"{shown(path)}: {format_name(name)} cannot hold {document.page_count} pages; use .tif"
+        )
+    notes: list[str] = []
+    if own and FORMATS.get(suffix.lower(), name) != name:
+        notes.append(f"named {suffix} but holds {format_name(name)}, and so does the result")
+    try:
+        if name == "TIFF":
+            data, said = write_tiff(document, pages, quality)
+        else:
+            page = next(iter(pages))
+            data, said = write(document, fitted(page, document, name, notes), name, quality)
+    except _ENCODER_ERRORS as error:
+        if isinstance(error, UnsupportedImageError | UnreadableImageError):
+            raise
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise UnsupportedImageError(
+            f"{shown(path)}: cannot write {document.width} x {document.height} pixels as {suffix} ({reason}); "
+            "use another format"
+        ) from error
+    return Encoded(data, tuple(dict.fromkeys([*notes, *said])))
+
+
 def image_size(path: Path) -> tuple[int, int]:
     """Height and width as the file's header and orientation tag give them, without decoding the pixels.
 
-    A PNG without the tag in front is decoded after all, since the tag may follow the pixels.
-
     Raises:
         UnreadableImageError: The file is missing, damaged, too large, or not an image.
+        UnsupportedImageError: It is of a kind that `decode` refuses by its header.
     """
-    with _open(path) as image, _reading(path):
-        tags = getattr(image, "tag_v2", None)  # of a TIFF, whose size newer versions of Pillow turn on opening
-        width, height = (tags[256], tags[257]) if tags is not None else image.size
-        turned = image.getexif().get(0x0112, 1) in {5, 6, 7, 8}  # EXIF orientation: a quarter turn
-    return (width, height) if turned else (height, width)
+    document = open_document(path)
+    return document.height, document.width
 
 
 def decode(path: Path) -> DecodedImage:
     """Read a picture as 8-bit grey or RGB, turned upright by its orientation tag.
 
     Args:
-        path: The file. Bilevel becomes grey; palette and CMYK become RGB; an alpha channel that is opaque throughout
-            is dropped.
+        path: The file. 16 bits are rounded to 8; bilevel becomes grey; palette and CMYK become RGB; an alpha channel
+            that is opaque throughout is dropped.
 
     Returns:
         The picture.
 
     Raises:
         UnreadableImageError: The file is missing, truncated, too large, or not an image.
-        UnsupportedImageError: The picture has more than 8 bits a channel, transparency, or several pages: reading it
-            here would silently lose them.
+        UnsupportedImageError: The picture has floating-point values, transparency, or several pages: reading it here
+            would silently lose them.
     """
-    with _open(path) as image, _reading(path):
-        file_format = image.format or ""
-        _refuse_what_would_be_lost(image, path)
-        image.load()
-        ImageOps.exif_transpose(image, in_place=True)
-        return DecodedImage(_pixels_of(_to_grey_or_rgb(image, path)), file_format)
+    document = open_document(path)
+    if document.page_count > 1 or any("frames is restored" in note for note in document.notes):
+        raise UnsupportedImageError(f"{shown(path)}: several pages or frames; split them first")
+    page = next(read_pages(document))
+    if page.pixels.dtype == np.float32:
+        raise UnsupportedImageError(f"{shown(path)}: has floating-point values; convert it to 8 or 16 bits first")
+    if page.alpha is not None:
+        full = np.iinfo(page.alpha.dtype).max
+        if any((page.alpha[rows] != full).any() for rows in bands(len(page.alpha))):
+            raise UnsupportedImageError(f"{shown(path)}: has transparent pixels; flatten it first")
+    return DecodedImage(to_eight(page.pixels), document.format)
 
 
 def encode(pixels: npt.NDArray[np.uint8], suffix: str) -> bytes:
     """Encode a picture in the format that a file suffix names.
 
-    JPEG and WebP are written at quality 95 (JPEG without chroma subsampling), the others without loss.
+    JPEG and WebP are written at quality 95 (JPEG without chroma subsampling), AVIF at 90, the others without loss.
 
     Args:
         pixels: `(H, W)` or `(H, W, 3)` uint8.
@@ -130,76 +220,15 @@ def encode(pixels: npt.NDArray[np.uint8], suffix: str) -> bytes:
     Raises:
         UnsupportedImageError: No encoder for this suffix, or a picture larger than the format can hold.
     """
-    file_format = _FORMATS.get(suffix.lower())
-    if file_format is None:
-        raise UnsupportedImageError(f"cannot write {suffix!r} files: use one of {', '.join(sorted(_FORMATS))}")
-    buffer = io.BytesIO()
+    if suffix.lower() not in ENCODABLE_SUFFIXES:
+        raise UnsupportedImageError(
+            f"cannot write {suffix!r} files: use one of {', '.join(sorted(ENCODABLE_SUFFIXES))}"
+        )
+    height, width = pixels.shape[:2]
+    document = Document(Path(f"picture{suffix}"), "", "", 1, height, width, 8, Metadata())
+    page = Page(pixels, None, "L" if pixels.ndim == 2 else "RGB")
     try:
-        Image.fromarray(pixels).save(buffer, file_format, **_SAVE_OPTIONS.get(file_format, {}))
-    except (OSError, ValueError) as error:
-        size = f"{pixels.shape[1]} x {pixels.shape[0]}"
-        raise UnsupportedImageError(f"cannot write {size} pixels as {suffix} ({error}); use another format") from error
-    return buffer.getvalue()
-
-
-def _open(path: Path) -> Image.Image:
-    try:
-        image = Image.open(path, formats=_READ_FORMATS)
-    except UnidentifiedImageError as error:
-        raise UnreadableImageError(f"{path}: not an image that can be read; leave it out") from error
-    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
-        raise UnreadableImageError(f"{path}: {error}") from error
-    except _DAMAGE as error:
-        reason = error.strerror if isinstance(error, OSError) and error.strerror else error
-        raise UnreadableImageError(f"{path}: cannot be opened ({reason})") from error
-    if image.width * image.height > MAX_PIXELS:
-        size = f"{image.width} x {image.height}"
-        image.close()
-        raise UnreadableImageError(f"{path}: {size} pixels, more than the limit of {MAX_PIXELS:,}")
-    return image
-
-
-@contextlib.contextmanager
-def _reading(path: Path) -> Iterator[None]:
-    try:
-        yield
-    except _DAMAGE as error:
-        raise UnreadableImageError(f"{path}: damaged or truncated ({error}); leave it out or repair it") from error
-
-
-def _refuse_what_would_be_lost(image: Image.Image, path: Path) -> None:
-    if image.mode.startswith("I") or image.mode == "F" or _bits_per_sample(image) > 8:
-        raise UnsupportedImageError(f"{path}: more than 8 bits a channel; convert it to 8 bits first")
-    # A multi-picture JPEG, as telephones write, opens with the photo; what follows are previews of it.
-    if getattr(image, "n_frames", 1) > 1 and image.format != "MPO":
-        raise UnsupportedImageError(f"{path}: several pages or frames; split them first")
-
-
-def _bits_per_sample(image: Image.Image) -> int:
-    # Pillow reads 16-bit colour PNG, PPM and TIFF as 8 bits without a word; only the raw decoder arguments tell.
-    if image.format == "TIFF":
-        bits = getattr(image, "tag_v2", {}).get(258, (8,))
-        return max(bits) if isinstance(bits, tuple) else int(bits)
-    if image.format not in {"PNG", "PPM"}:
-        return 8
-    arguments = [tile[3] for tile in getattr(image, "tile", [])]  # "RGB;16B", or a raw mode and the highest value
-    deep = any(";16" in a if isinstance(a, str) else isinstance(a[-1], int) and a[-1] > 255 for a in arguments)
-    return 16 if deep else 8
-
-
-def _to_grey_or_rgb(image: Image.Image, path: Path) -> Image.Image:
-    mode = "L" if image.mode in _GREY_MODES else "RGB"
-    if image.has_transparency_data:
-        image = image.convert("RGBA")
-        if image.getchannel("A").getextrema() != (255, 255):
-            raise UnsupportedImageError(f"{path}: has transparent pixels; flatten it first")
-    return image if image.mode == mode else image.convert(mode)
-
-
-def _pixels_of(image: Image.Image) -> npt.NDArray[np.uint8]:
-    """`(H, W)` or `(H, W, 3)`, copied in bands: NumPy's own way through Pillow holds the picture twice more."""
-    pixels = np.empty((image.height, image.width, *((3,) if image.mode == "RGB" else ())), np.uint8)
-    for top in range(0, image.height, _BAND):
-        bottom = min(top + _BAND, image.height)
-        pixels[top:bottom] = np.asarray(image.crop((0, top, image.width, bottom)))
-    return pixels
+        return encode_document(document, itertools.repeat(page, 1), suffix).data
+    except UnsupportedImageError as error:
+        message = str(error).removeprefix(f"{shown(document.path)}: ")
+        raise UnsupportedImageError(message) from error

@@ -1,0 +1,145 @@
+"""JPEG segments, PNG chunks and JPEG 2000 boxes, copied as bytes: what is not understood is not touched.
+
+Writing a picture anew through a library keeps the metadata that the library knows. Here everything around the pixels is
+taken from the source as it is, and put around the new pixels.
+"""
+
+import struct
+import zlib
+from collections.abc import Iterable, Iterator
+from typing import BinaryIO
+
+__all__ = [
+    "PNG_SIGNATURE",
+    "jp2_boxes",
+    "jpeg_segments",
+    "jpeg_with",
+    "jpeg_written",
+    "png_chunks",
+    "png_with",
+    "segment",
+]
+
+PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
+
+_MAX_CHUNK = 64_000_000
+"""No metadata is larger: a chunk that claims more is passed over."""
+
+
+def jpeg_segments(file: BinaryIO) -> Iterator[tuple[int, bytes]]:
+    """Marker and payload of each segment of a JPEG up to its first scan.
+
+    Args:
+        file: Positioned at its first byte.
+
+    Raises:
+        EOFError: The file ends before a scan begins.
+    """
+    file.seek(2)
+    while True:
+        byte = file.read(1)
+        while byte and byte != b"\xff":  # some writers leave filling between segments
+            byte = file.read(1)
+        while byte == b"\xff":
+            byte = file.read(1)
+        if not byte:
+            raise EOFError("it ends before its pixels")
+        marker = byte[0]
+        if marker in {0xDA, 0xD9}:
+            return
+        if marker == 0 or 0xD0 <= marker <= 0xD8 or marker == 0x01:
+            continue  # without a payload
+        length = struct.unpack(">H", file.read(2).rjust(2, b"\0"))[0]
+        payload = file.read(length - 2) if length > 2 else b""
+        if len(payload) != max(0, length - 2):
+            raise EOFError("it ends before its pixels")
+        yield marker, payload
+
+
+def segment(marker: int, payload: bytes) -> bytes:
+    """A JPEG segment as it stands in a file.
+
+    Raises:
+        ValueError: The payload is larger than a segment can be.
+    """
+    if len(payload) > 65533:
+        raise ValueError("larger than a JPEG segment")
+    return struct.pack(">BBH", 0xFF, marker, len(payload) + 2) + payload
+
+
+def jpeg_written(data: bytes) -> tuple[bytes, bytes]:
+    """The JFIF segment of a JPEG that has just been encoded, empty if there is none, and all that follows it."""
+    if data[2:4] != b"\xff\xe0":
+        return b"", data[2:]
+    end = 4 + struct.unpack_from(">H", data, 4)[0]
+    return data[2:end], data[end:]
+
+
+def jpeg_with(data: bytes, segments: Iterable[bytes]) -> bytes:
+    """A freshly encoded JPEG with segments put in front of its tables.
+
+    Args:
+        data: The JPEG.
+        segments: Whole segments; where the first is a JFIF segment, it replaces the encoder's.
+    """
+    jfif, rest = jpeg_written(data)
+    blocks = list(segments)
+    if jfif and not any(block[4:9] == b"JFIF\0" for block in blocks):
+        blocks.insert(0, jfif)
+    return b"".join([b"\xff\xd8", *blocks, rest])
+
+
+def png_chunks(file: BinaryIO) -> Iterator[tuple[bytes, bytes]]:
+    """Name and payload of each chunk of a PNG; pixels are passed over, with an empty payload.
+
+    Args:
+        file: Positioned anywhere.
+
+    Raises:
+        EOFError: The file ends within a chunk.
+        ValueError: A chunk's checksum is wrong.
+    """
+    file.seek(8)
+    while head := file.read(8):
+        if len(head) < 8:
+            raise EOFError("it ends within a chunk")
+        length, name = struct.unpack(">I4s", head)
+        if name in {b"IDAT", b"fdAT"} or length > _MAX_CHUNK:
+            file.seek(length + 4, 1)
+            yield name, b""
+            continue
+        payload, checksum = file.read(length), file.read(4)
+        if len(payload) < length or len(checksum) < 4:
+            raise EOFError("it ends within a chunk")
+        if zlib.crc32(name + payload) != struct.unpack(">I", checksum)[0]:
+            if name[0] & 0x20:
+                continue  # a damaged remark is no reason to give up the picture
+            raise ValueError(f"wrong checksum in chunk {name.decode('latin-1')!r}")
+        yield name, payload
+        if name == b"IEND":
+            return
+
+
+def png_with(data: bytes, chunks: Iterable[tuple[bytes, bytes]]) -> bytes:
+    """A freshly encoded PNG with chunks put behind its header."""
+    end = 8 + 25  # the signature and IHDR, whose size is fixed
+    parts = [data[:end]]
+    for name, payload in chunks:
+        parts += [struct.pack(">I", len(payload)), name, payload, struct.pack(">I", zlib.crc32(name + payload))]
+    return b"".join([*parts, data[end:]])
+
+
+def jp2_boxes(data: bytes) -> Iterator[tuple[bytes, bytes]]:
+    """Name and whole bytes of each box of a JP2 file, at its outermost level; a bare codestream has none."""
+    place = 0
+    if data[4:8] != b"jP  ":
+        return
+    while place + 8 <= len(data):
+        size, name = struct.unpack_from(">I4s", data, place)
+        if size == 1 and place + 16 <= len(data):
+            (size,) = struct.unpack_from(">Q", data, place + 8)
+        end = len(data) if size == 0 else place + size
+        if end <= place or end > len(data):
+            return
+        yield name, data[place:end]
+        place = end

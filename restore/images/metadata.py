@@ -1,0 +1,288 @@
+"""EXIF, ICC, XMP, IPTC, resolution and text: what a file says beside its pixels, kept as bytes."""
+
+import re
+import struct
+import zlib
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any, BinaryIO
+
+from restore.images.containers import jp2_boxes, jpeg_segments, png_chunks
+from restore.images.exif import orientation_of, upright
+from restore.images.tiff_layout import TiffLayout
+
+__all__ = [
+    "JpegCoding",
+    "Metadata",
+    "iptc_of",
+    "jp2_metadata",
+    "jpeg_metadata",
+    "pillow_metadata",
+    "png_metadata",
+    "upright_xmp",
+]
+
+EXIF_HEAD = b"Exif\0\0"
+XMP_HEAD = b"http://ns.adobe.com/xap/1.0/\0"
+ICC_HEAD = b"ICC_PROFILE\0"
+PHOTOSHOP_HEAD = b"Photoshop 3.0\0"
+XMP_KEYWORD = b"XML:com.adobe.xmp"
+_RAW_PROFILE_EXIF = b"Raw profile type exif"
+
+# Of the JPEG segments: what the encoder writes itself, a second thumbnail, and the index of a phone's further pictures.
+_DROPPED_SEGMENTS = {0xDB, 0xC4, 0xDD, 0xCC, 0xEE, *(0xC0 | kind for kind in range(16) if kind not in {4, 8, 12})}
+_DROPPED_CHUNKS = {b"IHDR", b"PLTE", b"IDAT", b"IEND", b"tRNS", b"hIST", b"acTL", b"fcTL", b"fdAT"}
+_XMP_ORIENTATION = re.compile(rb"(tiff:Orientation\s*(?:=\s*[\"']|>)\s*)[2-8](?=\s*[\"'<])")
+_PHOTOSHOP_THUMBNAILS = {0x0409, 0x040C}
+_IPTC_RESOURCE = 0x0404
+
+
+@dataclass(frozen=True)
+class JpegCoding:
+    """How a JPEG was compressed.
+
+    Attributes:
+        tables: The quantisation table of each component, 64 values each.
+        subsampling: In Pillow's numbers: 0 is 4:4:4, 1 is 4:2:2, 2 is 4:2:0.
+        progressive: Whether it comes in several scans.
+        is_rgb: Whether the components are red, green and blue rather than luminance and chrominance.
+    """
+
+    tables: tuple[tuple[int, ...], ...]
+    subsampling: int
+    progressive: bool
+    is_rgb: bool
+
+
+@dataclass(frozen=True)
+class Metadata:
+    """What goes along with the pixels.
+
+    Attributes:
+        orientation: As stored, 1 to 8. Pages come upright, and all that is below says so already.
+        exif: From the byte-order mark on.
+        icc: The colour profile.
+        xmp: The packet.
+        photoshop: Photoshop's image resources, which hold the IPTC record in a JPEG.
+        iptc: The IPTC record on its own, as TIFF holds it.
+        dpi: Pixels per inch, across and down the upright picture.
+        blocks: Name and payload of what goes back into a file of the same format, in order.
+        jpeg: How a JPEG was compressed.
+        lossless: Whether a format that can be either was lossless.
+        chroma: Chroma subsampling of an AVIF, as `4:2:0`.
+        pages: How each page of a TIFF is laid out, with its tags.
+        stamp: Size and time of the file's last change.
+        max_pixels: The limit that the file was opened under.
+        colours: What the profile is about: `GRAY`, `RGB` or `CMYK`.
+        colour_type: Of a PNG, as its header has it.
+    """
+
+    orientation: int = 1
+    exif: bytes | None = None
+    icc: bytes | None = None
+    xmp: bytes | None = None
+    photoshop: bytes | None = None
+    iptc: bytes | None = None
+    dpi: tuple[float, float] | None = None
+    blocks: tuple[tuple[str, bytes], ...] = ()
+    jpeg: JpegCoding | None = None
+    lossless: bool = False
+    chroma: str | None = None
+    pages: tuple[TiffLayout, ...] = ()
+    stamp: tuple[int, int] = (0, 0)
+    max_pixels: int = 0
+    colours: str = "RGB"
+    colour_type: int | None = None
+
+
+def upright_xmp(xmp: bytes) -> bytes:
+    """An XMP packet that calls its picture upright; nothing else is changed."""
+    return _XMP_ORIENTATION.sub(rb"\g<1>1", xmp)
+
+
+def iptc_of(photoshop: bytes) -> bytes | None:
+    """The IPTC record among Photoshop's resources."""
+    return next((data for number, data, _ in _resources(photoshop) if number == _IPTC_RESOURCE), None)
+
+
+def jpeg_metadata(file: BinaryIO, height: int, width: int) -> tuple[dict[str, Any], list[str]]:
+    """What stands before the first scan of a JPEG.
+
+    Args:
+        file: The JPEG.
+        height: As stored.
+        width: As stored.
+
+    Returns:
+        Fields of `Metadata`, and notes on what is left out.
+    """
+    segments = [item for item in jpeg_segments(file) if item[0] not in _DROPPED_SEGMENTS]
+    exif = next((data[6:] for marker, data in segments if marker == 0xE1 and data.startswith(EXIF_HEAD)), None)
+    orientation = orientation_of(exif)
+    if orientation > 4:
+        height, width = width, height
+    exif = exif and upright(exif, height, width)
+    fields: dict[str, Any] = {"orientation": orientation, "exif": exif}
+    profile: dict[int, bytes] = {}
+    blocks, has_exif, several = [], False, False
+    for marker, original in segments:
+        data = original
+        if marker == 0xE0 and data.startswith(b"JFXX\0"):
+            continue  # a thumbnail
+        if marker == 0xE0 and data.startswith(b"JFIF\0"):
+            data = _jfif(data, turned=orientation > 4)
+        elif marker == 0xE1 and data.startswith(EXIF_HEAD) and not has_exif:
+            data, has_exif = EXIF_HEAD + (exif or b""), True
+        elif marker == 0xE1 and data.startswith(XMP_HEAD):
+            data = XMP_HEAD + upright_xmp(data[len(XMP_HEAD) :])
+            fields["xmp"] = data[len(XMP_HEAD) :]
+        elif marker == 0xE2 and data.startswith(b"MPF\0"):
+            several = True
+            continue
+        elif marker == 0xE2 and data.startswith(ICC_HEAD) and len(data) > 14:
+            profile[data[12]] = data[14:]
+        elif marker == 0xED and data.startswith(PHOTOSHOP_HEAD):
+            resources = _without_thumbnails(data[len(PHOTOSHOP_HEAD) :])
+            data = PHOTOSHOP_HEAD + resources
+            fields["photoshop"] = fields.get("photoshop", b"") + resources
+        blocks.append((f"{marker:02X}", data))
+    fields["icc"] = b"".join(profile[number] for number in sorted(profile)) or None
+    fields["blocks"] = tuple(blocks)
+    notes = ["only the photo of this multi-picture file is restored; its previews are left out"] if several else []
+    return fields, notes
+
+
+def png_metadata(file: BinaryIO, height: int, width: int) -> dict[str, Any]:
+    """What stands in the chunks of a PNG before and after its pixels.
+
+    Args:
+        file: The PNG.
+        height: As stored.
+        width: As stored.
+
+    Returns:
+        Fields of `Metadata`; the transparent colour of a `tRNS` chunk comes along as the block `tRNS`, which is not
+        for writing.
+    """
+    chunks = list(png_chunks(file))
+    fields: dict[str, Any] = {}
+    exif = next((data for name, data in chunks if name == b"eXIf"), None)
+    if exif is None:
+        texts = [(name, data) for name, data in chunks if name in {b"tEXt", b"zTXt"}]
+        exif = next((found for name, data in texts if (found := _raw_profile(name, data))), None)
+    fields["orientation"] = orientation = orientation_of(exif)
+    if orientation > 4:
+        height, width = width, height
+    blocks, has_exif = [], False
+    fields["exif"] = patched = exif and upright(exif, height, width)
+    for name, original in chunks:
+        data, kind = original, name
+        if name == b"tRNS":
+            blocks.append(("tRNS", data))
+        if name in _DROPPED_CHUNKS:
+            continue
+        if name == b"eXIf" or (name in {b"tEXt", b"zTXt"} and data.startswith(_RAW_PROFILE_EXIF + b"\0")):
+            if has_exif or patched is None:
+                continue
+            has_exif = True
+            if patched != exif or name == b"eXIf":
+                kind, data = b"eXIf", patched
+        elif name == b"iCCP":
+            fields["icc"] = _inflated(data.partition(b"\0")[2][1:])
+        elif name == b"pHYs" and len(data) == 9:
+            across, down, unit = struct.unpack(">IIB", data)
+            if orientation > 4:
+                across, down = down, across
+                data = struct.pack(">IIB", across, down, unit)
+            if unit == 1:
+                fields["dpi"] = (across * 0.0254, down * 0.0254)
+        elif name == b"iTXt" and data.startswith(XMP_KEYWORD + b"\0\0"):  # not compressed
+            data = upright_xmp(data)
+            fields["xmp"] = data[len(XMP_KEYWORD) + 3 :].split(b"\0", 2)[-1]
+        blocks.append((kind.decode("latin-1"), data))
+    fields["blocks"] = tuple(blocks)
+    return fields
+
+
+def jp2_metadata(data: bytes) -> dict[str, Any]:
+    """The boxes of a JP2 that are about neither its pixels nor their coding, and its colour profile."""
+    kept = [(name.decode("latin-1"), box) for name, box in jp2_boxes(data) if name in {b"uuid", b"xml ", b"uinf"}]
+    return {"blocks": tuple(kept)}
+
+
+def pillow_metadata(info: dict[Any, Any], height: int, width: int) -> dict[str, Any]:
+    """What Pillow has found in a file whose container is left to Pillow.
+
+    Args:
+        info: `Image.info`.
+        height: As stored.
+        width: As stored.
+
+    Returns:
+        Fields of `Metadata`.
+    """
+    exif = info.get("exif")
+    exif = exif.removeprefix(EXIF_HEAD) if isinstance(exif, bytes) and exif else None
+    orientation = orientation_of(exif)
+    if orientation > 4:
+        height, width = width, height
+    xmp, icc = info.get("xmp"), info.get("icc_profile")
+    return {
+        "orientation": orientation,
+        "exif": exif and upright(exif, height, width),
+        "xmp": upright_xmp(xmp) if isinstance(xmp, bytes) and xmp else None,
+        "icc": icc if isinstance(icc, bytes) and icc else None,
+    }
+
+
+def _jfif(data: bytes, turned: bool) -> bytes:
+    """The JFIF segment without its thumbnail, and with its two densities exchanged for a quarter turn."""
+    if len(data) < 14:
+        return data
+    head, across, down = data[:8], data[8:10], data[10:12]
+    return head + (down + across if turned else across + down) + b"\0\0"
+
+
+def _raw_profile(name: bytes, data: bytes) -> bytes | None:
+    """EXIF as ImageMagick writes it into the text of a PNG: a name, a length, and hexadecimal digits."""
+    keyword, _, text = data.partition(b"\0")
+    if keyword != _RAW_PROFILE_EXIF:
+        return None
+    try:
+        lines = (_inflated(text[1:]) if name == b"zTXt" else text).split(b"\n", 3)
+        return bytes.fromhex(lines[3].decode("ascii")).removeprefix(EXIF_HEAD)
+    except (ValueError, IndexError, TypeError, AttributeError):
+        return None
+
+
+def _inflated(data: bytes) -> bytes | None:
+    inflater = zlib.decompressobj()
+    try:
+        inflated = inflater.decompress(data, 64_000_000)
+    except zlib.error:
+        return None
+    return inflated if inflater.eof else None
+
+
+def _resources(photoshop: bytes) -> Iterable[tuple[int, bytes, bytes]]:
+    """Number, value and whole bytes of each Photoshop resource; what is not understood comes as number -1."""
+    place = 0
+    while place < len(photoshop):
+        start = place
+        if photoshop[place : place + 4] != b"8BIM" or place + 12 > len(photoshop):
+            yield -1, b"", photoshop[start:]
+            return
+        number = int.from_bytes(photoshop[place + 4 : place + 6], "big")
+        name = photoshop[place + 6] + 1
+        place += 6 + name + name % 2
+        size = int.from_bytes(photoshop[place : place + 4], "big")
+        value = photoshop[place + 4 : place + 4 + size]
+        place += 4 + size + size % 2
+        if len(value) < size:
+            yield -1, b"", photoshop[start:]
+            return
+        yield number, value, photoshop[start:place]
+
+
+def _without_thumbnails(photoshop: bytes) -> bytes:
+    return b"".join(whole for number, _, whole in _resources(photoshop) if number not in _PHOTOSHOP_THUMBNAILS)

@@ -1,0 +1,114 @@
+"""How the pages of a TIFF are laid out: their tags, and which of them still hold for restored pixels."""
+
+import struct
+from dataclasses import dataclass, replace
+
+from restore.images.exif import Directory, Entry
+
+__all__ = ["EXIF_TAGS", "POINTER_TAGS", "TiffLayout", "kept_entries"]
+
+# About the coding of the pixels, which is written anew.
+_CODING_TAGS = {
+    *(254, 255, 256, 257, 258, 259, 262, 263, 264, 265, 266, 273, 274, 277, 278, 279, 284, 288, 289, 292, 293, 317),
+    *(320, 322, 323, 324, 325, 330, 332, 334, 338, 339, 347, 512, 513, 514, 515, 517, 518, 519, 520, 521, 529, 530),
+    *(531, 532, 559, 32997, 32998, 34665, 34853),
+}
+# About where on the earth or on the sheet a pixel lies: wrong once the picture has been turned.
+_PLACE_TAGS = {33550, 33922, 34264, 34735, 34736, 34737, 286, 287}
+_TONE_TAGS = {290, 291, 301, 280, 281, 340, 341, 336}  # about the values of a channel as stored
+
+POINTER_TAGS = {34665, 34853}
+"""The EXIF and GPS directories."""
+EXIF_TAGS = (270, 271, 272, 282, 283, 296, 305, 306, 315, 316, 318, 319, 33432, *range(0x9C9B, 0x9CA0), *POINTER_TAGS)
+"""The tags of a TIFF that EXIF knows as well."""
+
+
+@dataclass(frozen=True)
+class TiffLayout:
+    """One page of a TIFF: how it is coded, and what it says.
+
+    Attributes:
+        offset: Where its directory begins.
+        directory: Its tags.
+        height: As stored.
+        width: As stored.
+        bits: Bits a sample.
+        samples: Samples a pixel.
+        sample_format: 1 unsigned, 2 signed, 3 floating point.
+        photometric: The TIFF number of its kind of colours.
+        compression: The TIFF number of its compression.
+        predictor: 1 none, 2 horizontal, 3 floating point.
+        planar: Whether each channel is stored on its own.
+        tile: Height and width of its tiles; None for strips.
+        rows_per_strip: Rows of a strip.
+        extra: What the samples beyond the colours are: 0 unknown, 1 premultiplied alpha, 2 straight alpha.
+        orientation: 1 to 8.
+    """
+
+    offset: int
+    directory: Directory
+    height: int
+    width: int
+    bits: int
+    samples: int
+    sample_format: int
+    photometric: int
+    compression: int
+    predictor: int
+    planar: bool
+    tile: tuple[int, int] | None
+    rows_per_strip: int
+    extra: tuple[int, ...]
+    orientation: int
+
+    @property
+    def alpha_index(self) -> int | None:
+        """Which of the extra samples is the transparency."""
+        return next((index for index, kind in enumerate(self.extra) if kind in {1, 2}), None)
+
+    @property
+    def upright_size(self) -> tuple[int, int]:
+        """Height and width once it has been turned upright."""
+        return (self.width, self.height) if self.orientation > 4 else (self.height, self.width)
+
+
+def kept_entries(layout: TiffLayout, same_colours: bool) -> tuple[tuple[Entry, ...], list[str]]:
+    """The tags that hold for the restored page too.
+
+    Args:
+        layout: Of the page as it was.
+        same_colours: Whether it goes out in the same kind of colours.
+
+    Returns:
+        The tags, and notes on what is left out.
+    """
+    kept, lost = [], []
+    turned = layout.orientation != 1
+    for entry in layout.directory.entries:
+        if entry.tag in _CODING_TAGS and entry.child is None:
+            continue
+        if (entry.tag in _PLACE_TAGS and turned) or (
+            not same_colours and (entry.tag in _TONE_TAGS or entry.tag == 34675)
+        ):
+            lost.append(entry.tag)
+            continue
+        kept.append(replace(entry, child=_upright_sizes(entry.child, layout)) if entry.child else entry)
+    if layout.orientation > 4:
+        exchanged = {282: 283, 283: 282}
+        kept = [replace(entry, tag=exchanged.get(entry.tag, entry.tag)) for entry in kept]
+    if layout.directory.find(330) is not None:
+        lost.append(330)
+    notes = [f"TIFF tags that no longer hold are left out: {', '.join(map(str, lost))}"] if lost else []
+    return tuple(kept), notes
+
+
+def _upright_sizes(directory: Directory, layout: TiffLayout) -> Directory:
+    height, width = layout.upright_size
+    entries = []
+    for entry in directory.entries:
+        size = {0xA002: width, 0xA003: height}.get(entry.tag)
+        code = {3: "H", 4: "I"}.get(entry.kind)
+        if size is not None and code is not None and entry.count == 1 and size < 1 << 8 * len(entry.data):
+            entry = replace(entry, data=struct.pack(directory.order + code, size))
+        entries.append(entry)
+    return replace(directory, entries=tuple(entries))
