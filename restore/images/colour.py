@@ -4,6 +4,7 @@ All of it goes band by band, so that a large scan is not held twice.
 """
 
 from collections.abc import Iterator
+from typing import Any
 
 import cv2
 import imagecodecs
@@ -26,7 +27,8 @@ __all__ = [
     "turned",
 ]
 
-Array = npt.NDArray[np.generic]
+Array = npt.NDArray[Any]
+"""Pixels whose depth is known at run time only: uint8, uint16 or float32."""
 
 BAND = 512
 """Rows that are worked on at a time."""

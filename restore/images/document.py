@@ -10,11 +10,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import BinaryIO
 
-import numpy as np
-import numpy.typing as npt
 from PIL import Image
 
 from restore.errors import ImageError, UnreadableImageError
+from restore.images.colour import Array
 from restore.images.metadata import Metadata
 
 __all__ = [
@@ -35,9 +34,6 @@ MAX_PIXELS = 500_000_000
 
 # Every size is checked here against the caller's own limit; Pillow's is one for the whole process, and lower.
 Image.MAX_IMAGE_PIXELS = None
-
-Array = npt.NDArray[np.generic]
-"""Pixels whose depth is known at run time only: uint8, uint16 or float32."""
 
 
 @dataclass(frozen=True)

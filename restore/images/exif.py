@@ -154,7 +154,7 @@ def orientation_of(exif: bytes | None) -> int:
         value = main_directory(exif).number(ORIENTATION)
     except (ValueError, struct.error):
         return 1
-    return value if value in range(1, 9) else 1
+    return value if value is not None and 1 <= value <= 8 else 1
 
 
 def upright(exif: bytes, height: int, width: int) -> bytes:

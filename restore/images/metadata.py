@@ -12,6 +12,13 @@ from restore.images.exif import orientation_of, upright
 from restore.images.tiff_layout import TiffLayout
 
 __all__ = [
+    "EXIF_HEAD",
+    "EXIF_UUID",
+    "ICC_HEAD",
+    "PHOTOSHOP_HEAD",
+    "XMP_HEAD",
+    "XMP_KEYWORD",
+    "XMP_UUID",
     "JpegCoding",
     "Metadata",
     "iptc_of",
@@ -27,6 +34,8 @@ XMP_HEAD = b"http://ns.adobe.com/xap/1.0/\0"
 ICC_HEAD = b"ICC_PROFILE\0"
 PHOTOSHOP_HEAD = b"Photoshop 3.0\0"
 XMP_KEYWORD = b"XML:com.adobe.xmp"
+EXIF_UUID = b"JpgTiffExif->JP2"
+XMP_UUID = bytes.fromhex("BE7ACFCB97A942E89C71999491E3AFAC")
 _RAW_PROFILE_EXIF = b"Raw profile type exif"
 
 # Of the JPEG segments: what the encoder writes itself, a second thumbnail, and the index of a phone's further pictures.
@@ -207,7 +216,15 @@ def png_metadata(file: BinaryIO, height: int, width: int) -> dict[str, Any]:
 def jp2_metadata(data: bytes) -> dict[str, Any]:
     """The boxes of a JP2 that are about neither its pixels nor their coding, and its colour profile."""
     kept = [(name.decode("latin-1"), box) for name, box in jp2_boxes(data) if name in {b"uuid", b"xml ", b"uinf"}]
-    return {"blocks": tuple(kept)}
+    fields: dict[str, Any] = {"blocks": tuple(kept)}
+    header = next((box for name, box in jp2_boxes(data) if name == b"jp2h"), b"")
+    place = header.find(b"colr")
+    if place >= 4 and header[place + 4 : place + 5] == b"\2":  # a profile, not a number of a colour space
+        size = int.from_bytes(header[place - 4 : place], "big")
+        fields["icc"] = header[place + 7 : place - 4 + size] or None
+    uuids = {box[8:24]: box[24:] for name, box in kept if name == "uuid"}
+    fields["exif"], fields["xmp"] = uuids.get(EXIF_UUID), uuids.get(XMP_UUID)
+    return fields
 
 
 def pillow_metadata(info: dict[Any, Any], height: int, width: int) -> dict[str, Any]:
@@ -249,9 +266,9 @@ def _raw_profile(name: bytes, data: bytes) -> bytes | None:
     if keyword != _RAW_PROFILE_EXIF:
         return None
     try:
-        lines = (_inflated(text[1:]) if name == b"zTXt" else text).split(b"\n", 3)
+        lines = ((_inflated(text[1:]) or b"") if name == b"zTXt" else text).split(b"\n", 3)
         return bytes.fromhex(lines[3].decode("ascii")).removeprefix(EXIF_HEAD)
-    except (ValueError, IndexError, TypeError, AttributeError):
+    except (ValueError, IndexError):
         return None
 
 

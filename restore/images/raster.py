@@ -208,8 +208,6 @@ def _metadata(file: BinaryIO, image: Image.Image, file_format: str) -> tuple[dic
     elif file_format == "JPEG2000":
         file.seek(0)
         fields = jp2_metadata(file.read())
-        icc = image.info.get("icc_profile")
-        fields["icc"] = icc if isinstance(icc, bytes) and icc else None
     dpi = image.info.get("dpi")
     if "dpi" not in fields and dpi and all(0 < float(value) < 1e6 for value in dpi):
         across, down = (float(value) for value in dpi)

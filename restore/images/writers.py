@@ -18,7 +18,16 @@ from restore.images.document import Document, Page, shown
 from restore.images.exif import main_directory
 from restore.images.formats import format_name
 from restore.images.heif import encode_heif
-from restore.images.metadata import EXIF_HEAD, ICC_HEAD, PHOTOSHOP_HEAD, XMP_HEAD, XMP_KEYWORD, Metadata
+from restore.images.metadata import (
+    EXIF_HEAD,
+    EXIF_UUID,
+    ICC_HEAD,
+    PHOTOSHOP_HEAD,
+    XMP_HEAD,
+    XMP_KEYWORD,
+    XMP_UUID,
+    Metadata,
+)
 
 __all__ = ["fitted", "write"]
 
@@ -66,7 +75,7 @@ _HOLDS = {
     ),
     "WEBP": _Holds(frozenset({"RGB"}), alpha=True, icc=True, exif=True, xmp=True),
     "AVIF": _Holds(frozenset({"L", "RGB"}), alpha=True, icc=True, exif=True, xmp=True),
-    "BMP": _Holds(frozenset({"1", "L", "P", "RGB"}), alpha=True, dpi=True),
+    "BMP": _Holds(frozenset({"1", "L", "P", "RGB"}), dpi=True),
     "PPM": _Holds(frozenset({"1", "L", "RGB"}), sixteen=True),
     "JPEG2000": _Holds(frozenset({"L", "RGB"}), alpha=True, sixteen=True, icc=True, exif=True, xmp=True),
     "GIF": _Holds(frozenset({"P"}), alpha=True),
@@ -74,9 +83,6 @@ _HOLDS = {
 }
 _QUALITY = 95
 _AVIF_QUALITY = 90
-
-_EXIF_UUID = b"JpgTiffExif->JP2"
-_XMP_UUID = bytes.fromhex("BE7ACFCB97A942E89C71999491E3AFAC")
 
 
 def fitted(page: Page, document: Document, file_format: str, notes: list[str]) -> Page:
@@ -219,7 +225,11 @@ def _indexed(page: Page, notes: list[str]) -> Image.Image:
             image = Image.fromarray(found[0])
             image.putpalette(found[1].tobytes())
             return image
-        notes.append("a palette cannot hold the restored colours: written as RGB")
+        notes.append(
+            "a palette cannot hold the restored colours: written as RGB"
+            if page.alpha is None
+            else "a palette with transparency is written as RGB with an alpha channel"
+        )
     return _image(page)
 
 
@@ -280,7 +290,8 @@ def _write_png(job: _Job) -> bytes:
         planes = job.page.pixels[..., None] if job.page.pixels.ndim == 2 else job.page.pixels
         if job.page.alpha is not None:
             planes = np.concatenate([planes, job.page.alpha[..., None]], axis=2)
-        data = imagecodecs.png_encode(planes.squeeze(2) if planes.shape[2] == 1 else planes, level=6)
+        deep = planes.squeeze(2) if planes.shape[2] == 1 else planes
+        data = bytes(imagecodecs.png_encode(deep, level=6))
     else:
         data = _saved(_indexed(job.page, job.notes), "PNG", {"compress_level": 6})
     chunks: list[tuple[bytes, bytes]] = []
@@ -292,7 +303,7 @@ def _write_png(job: _Job) -> bytes:
                 chunks.append((name.encode("latin-1"), block))
     else:
         chunks = _png_chunks(job.metadata)
-    return bytes(png_with(data, chunks))
+    return png_with(data, chunks)
 
 
 def _png_chunks(metadata: Metadata) -> list[tuple[bytes, bytes]]:
@@ -353,12 +364,8 @@ def _pillow_options(metadata: Metadata) -> dict[str, Any]:
 
 
 def _write_bmp(job: _Job) -> bytes:
-    image = _indexed(job.page, job.notes)
-    if image.mode == "LA":
-        job.notes.append("BMP has no grey with transparency: written as RGB with it")
-        image = image.convert("RGBA")
     options = {"dpi": job.metadata.dpi} if job.metadata.dpi else {}
-    return _saved(image, "BMP", options)
+    return _saved(_indexed(job.page, job.notes), "BMP", options)
 
 
 def _write_pnm(job: _Job) -> bytes:
@@ -392,7 +399,7 @@ def _write_jp2(job: _Job) -> bytes:
     else:
         blocks = [
             struct.pack(">I4s", len(head) + len(value) + 8, b"uuid") + head + value
-            for head, value in ((_EXIF_UUID, job.metadata.exif), (_XMP_UUID, job.metadata.xmp))
+            for head, value in ((EXIF_UUID, job.metadata.exif), (XMP_UUID, job.metadata.xmp))
             if value
         ]
     return _with_profile(data, job.metadata.icc) + b"".join(blocks)
