@@ -29,6 +29,10 @@ _FLATTEST = 0.03
 _FEWEST_PATCHES = 30
 _MOST_CLIPPED = 0.7
 """Share of clipped pixels above which a patch says too little about noise."""
+_MARGIN = 16.0
+"""Distance in 8-bit units from black and white below which clipping may have taken noise away."""
+_INNER = 0.25
+"""Share of the patches beyond that distance from which on the others are not looked at."""
 _DRAWING = 0.9
 """Share of pixels in pure black or white above which a picture is a drawing, whose edges would pass for noise."""
 
@@ -52,7 +56,8 @@ class Damage:
             without bias; noise that a JPEG file or a camera has smoothed counts by what is left of it at middle
             frequencies. Texture without a flat spot anywhere counts as well.
         blur: Standard deviation in pixels of the Gaussian that would make an ideal step as soft as the picture's
-            median strong edge. Sharp photos have about 0.3, as a lens and a demosaicing leave them.
+            median strong edge. Sharp photos have about 0.3. A step that was drawn, rather than photographed and
+            sharpened, measures about sqrt(blur^2 + 1/3), since slopes are differences over two pixels.
         blocking: How much larger the mean step across the borders of 8 x 8 blocks is than between the pixels
             beside them, in 8-bit units.
     """
@@ -149,14 +154,18 @@ def _noise(patches: _Floats, shape: tuple[int, ...]) -> float:
     does not bias the other. The highest frequencies are left out: JPEG files take noise away there. The median over
     the patches, rather than the mean, shrugs off the ones that are not flat.
 
-    Patches with clipped pixels are corrected: if a share p of a normal distribution is replaced by its limit,
-    the variance falls to a known part of what it was.
+    Noise is smaller where clipping has cut it off. So patches near black and white are left out if there are enough
+    others; and those that hold clipped pixels are corrected: if a share p of a normal distribution is replaced by
+    its limit, the variance falls to a known part of what it was.
     """
     black, white = np.abs(patches) < 1e-3, np.abs(patches - 255.0) < 1e-3
     if black.mean() + white.mean() > _DRAWING:
         return 0.0
     clipped = np.maximum(black.mean(axis=1), white.mean(axis=1))
-    patches, clipped = patches[clipped <= _MOST_CLIPPED], clipped[clipped <= _MOST_CLIPPED]
+    level = patches.mean(axis=1)
+    inner = np.abs(level - 127.5) <= 127.5 - _MARGIN
+    kept = (clipped <= _MOST_CLIPPED) & (inner if inner.mean() >= _INNER else True)
+    patches, clipped = patches[kept] - level[kept, None], clipped[kept]
     basis, low, middle = _cosines(min(_PATCH, shape[0]), min(_PATCH, shape[1]))
     bands = int(middle.sum())
     if not len(patches) or not bands:
