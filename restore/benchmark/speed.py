@@ -33,7 +33,7 @@ from restore.devices import (
 from restore.images.codec import decode
 from restore.images.files import find_images, plan_outputs
 from restore.images.samples import sample_photos
-from restore.inference.batch import restore_files
+from restore.inference.batch import BatchOptions, restore_files
 from restore.inference.restorer import Restorer
 from restore.inference.tiling import DEFAULT_TILE
 from restore.memory import peak_resident
@@ -131,7 +131,8 @@ def photo(setting: Setting) -> Iterator[Measurement]:
         plans = plan_outputs(find_images([source]), Path(folder, "out"))
         restorer = Restorer.from_bundle(setting.bundle, setting.device, setting.precision, setting.tile)
         repeat = max(2, setting.repeat // 2)
-        results = [result for _ in range(repeat + 1) for result in restore_files(restorer, plans, overwrite=True)][1:]
+        options = BatchOptions(auto=False, overwrite=True)
+        results = [result for _ in range(repeat + 1) for result in restore_files(restorer, plans, options)][1:]
     seconds = statistics.median(result.seconds for result in results)
     inside = statistics.median(result.network_seconds for result in results)
     name = f"12-megapixel JPEG to JPEG, {restorer.precision}"

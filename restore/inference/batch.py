@@ -1,17 +1,88 @@
-"""Restoring many files: each one is decoded, restored, encoded and written whole, or reported."""
+"""Restoring many files: each is decoded, restored, encoded and written whole, or reported.
 
+Three stages overlap: one thread reads ahead, the network runs in the caller's thread, others encode and write. How much
+is read ahead is bounded in pixels, so that memory does not depend on how many files there are.
+"""
+
+import threading
 import time
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 
-from restore.errors import RestoreError
-from restore.images.codec import decode, encode
+import cv2
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from restore.errors import OutputError, RestoreError, UnreadableImageError, UsageError
+from restore.images.codec import bleed_under_alpha, encode, encode_document, open_document, read_pages
+from restore.images.colour import to_eight
+from restore.images.document import MAX_PIXELS, Array, Document, Encoded, Page, shown
 from restore.images.files import PlannedImage, write_atomically
+from restore.images.tensors import LEVELS
+from restore.inference.damage import CLEAN_LIMITS, Damage, estimate_damage, is_clean
+from restore.inference.journal import Journal, SourceState, state_of
+from restore.inference.masks import MaskFolder
 from restore.inference.restorer import Restorer
 
-__all__ = ["PhotoResult", "restore_files"]
+__all__ = ["BatchOptions", "PhotoResult", "Status", "restore_files"]
+
+Status = Literal["restored", "copied", "skipped", "failed"]
+
+_READ_AHEAD = 2
+"""Pictures, as far as `_PIXELS_AHEAD` allows."""
+
+_PIXELS_AHEAD = 48_000_000
+"""Pixels in memory at a time; a picture that is larger is alone."""
+
+_THUMBNAIL = 360
+"""Longest side of what a report shows, in pixels."""
+
+
+@dataclass(frozen=True)
+class BatchOptions:
+    """What is done to every picture.
+
+    Attributes:
+        auto: Copy pictures byte for byte that are clean already.
+        strength: How much of the change is made, from 0 to 1.
+        overwrite: Make results again that exist. Sources are never written.
+        quality: Of JPEG, WebP, AVIF and HEIC, 1 to 100; the source's own if left out.
+        masks: Where masks are, for bundles that fill in.
+        residual: Write what was removed beside each result, grey where nothing was: `NAME.residual.png`.
+        compare: Write source and result side by side beside each result: `NAME.compare.jpg`.
+        max_pixels: Larger pictures are refused.
+        workers: Threads that encode and write.
+        thumbnails: Keep small pictures of before and after in each result, for a report.
+    """
+
+    auto: bool = True
+    strength: float = 1.0
+    overwrite: bool = False
+    quality: int | None = None
+    masks: MaskFolder | None = None
+    residual: bool = False
+    compare: bool = False
+    max_pixels: int = MAX_PIXELS
+    workers: int = 2
+    thumbnails: bool = False
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot be.
+
+        Raises:
+            UsageError: A number is out of range.
+        """
+        if not 0.0 <= self.strength <= 1.0:
+            raise UsageError(f"strength: must be from 0 to 1, not {self.strength:g}")
+        if self.quality is not None and not 1 <= self.quality <= 100:
+            raise UsageError(f"quality: must be from 1 to 100, not {self.quality}")
+        if self.workers < 1 or self.max_pixels < 1:
+            raise UsageError("workers and max_pixels: must be 1 or more")
 
 
 @dataclass(frozen=True)
@@ -20,58 +91,349 @@ class PhotoResult:
 
     Attributes:
         source: The photo.
-        target: Its restored file, there if `status` is `restored`.
-        status: `restored`, `skipped` (the target exists) or `failed`.
-        reason: Why it was skipped or failed.
+        target: Its result, there if `status` is `restored` or `copied`.
+        status: `restored`; `copied` (byte for byte: nothing was to be done); `skipped` (see `reason`); `failed`.
+        reason: Why it was not restored.
+        notes: What could not be kept, and what went other than planned.
+        damage: What was estimated before; None where nobody asked.
         megapixels: Size of the picture.
         network_seconds: Time in the network, tiling and conversion included.
-        seconds: Time in all.
+        seconds: Time from the start of reading to the end of writing.
+        thumbnails: JPEG files of before and after, if asked for.
     """
 
     source: Path
     target: Path
-    status: Literal["restored", "skipped", "failed"]
+    status: Status
     reason: str = ""
+    notes: tuple[str, ...] = ()
+    damage: Damage | None = None
     megapixels: float = 0.0
     network_seconds: float = 0.0
     seconds: float = 0.0
+    thumbnails: tuple[bytes, bytes] | None = field(default=None, repr=False)
 
 
-def restore_files(restorer: Restorer, plans: Sequence[PlannedImage], overwrite: bool = False) -> Iterator[PhotoResult]:
-    """Restore photos one after the other; a broken one does not stop the rest.
+def restore_files(
+    restorer: Restorer,
+    plans: Sequence[PlannedImage],
+    options: BatchOptions | None = None,
+    journal: Journal | None = None,
+) -> Iterator[PhotoResult]:
+    """Restore photos; a broken one does not stop the rest.
 
     Args:
         restorer: What restores.
         plans: From `restore.images.files.plan_outputs`, which has checked them against each other.
-        overwrite: Replace targets that exist; they are skipped otherwise. Sources are never written.
+        options: What is done; the defaults if left out.
+        journal: Of the target folder. Without one, results that exist are skipped.
 
     Yields:
         One result per photo, in order.
     """
-    for plan in plans:
+    batch = _Batch(restorer, options or BatchOptions(), journal)
+    try:
+        yield from batch.run(plans)
+    finally:
+        batch.close()
+
+
+@dataclass
+class _Job:
+    """A picture on its way through the stages."""
+
+    plan: PlannedImage
+    start: float
+    result: PhotoResult | None = None  # set as soon as it is known
+    document: Document | None = None
+    state: SourceState | None = None
+    page: Page | None = None
+    mask: npt.NDArray[np.bool_] | None = None
+    restored: Page | None = None
+    encoded: Encoded | None = None
+    copy: str = ""  # the reason to copy it as it is
+    notes: list[str] = field(default_factory=list)
+    damage: Damage | None = None
+    network_seconds: float = 0.0
+    pixels: int = 0  # taken from the budget
+    megapixels: float = 0.0
+
+
+class _Batch:
+    """The stages, and what they share."""
+
+    def __init__(self, restorer: Restorer, options: BatchOptions, journal: Journal | None) -> None:
+        self.restorer, self.options, self.journal = restorer, options, journal
+        self.protocol = restorer.card.protocol if restorer.card is not None else ""
+        self.auto = options.auto and self.protocol in CLEAN_LIMITS
+        self.budget = _Budget(_PIXELS_AHEAD)
+        self.journal_lock = threading.Lock()
+        self.reader = ThreadPoolExecutor(1, "restore-read")
+        self.writers = ThreadPoolExecutor(options.workers, "restore-write")
+
+    def run(self, plans: Sequence[PlannedImage]) -> Iterator[PhotoResult]:
+        waiting: deque[Future[_Job]] = deque()
+        writing: deque[Future[PhotoResult]] = deque()
+        rest = iter(plans)
+        while True:
+            while len(waiting) <= _READ_AHEAD and (plan := next(rest, None)) is not None:
+                waiting.append(self.reader.submit(self._guarded, self._read, _Job(plan, 0.0)))
+            if not waiting:
+                break
+            job = self._guarded(self._restore, waiting.popleft().result())
+            writing.append(self.writers.submit(self._finished, job))
+            while writing and (writing[0].done() or len(writing) > 2 * self.options.workers):
+                yield writing.popleft().result()
+        while writing:
+            yield writing.popleft().result()
+
+    def close(self) -> None:
+        """Finish what is being written, and nothing else."""
+        self.budget.close()
+        self.reader.shutdown(cancel_futures=True)
+        self.writers.shutdown(cancel_futures=True)
+
+    def _guarded(self, stage: "Callable[[_Job], None]", job: _Job) -> _Job:
+        """The boundary of one file: whatever goes wrong is written down, and the others go on."""
+        if job.result is None:
+            try:
+                stage(job)
+            except RestoreError as error:
+                job.result = self._result(job, "failed", str(error))
+            except Exception as error:  # noqa: BLE001
+                text = " ".join(str(error).split())
+                job.result = self._result(job, "failed", f"{shown(job.plan.source)}: {type(error).__name__}: {text}")
+        return job
+
+    def _read(self, job: _Job) -> None:
+        job.start = time.perf_counter()
+        if (reason := self._reason_to_skip(job.plan)) is not None:
+            job.result = self._result(job, "skipped", reason)
+            return
+        source = job.plan.source
+        document = open_document(source, self.options.max_pixels)
+        job.state = state_of(source)
+        job.document, job.notes = document, list(document.notes)
+        job.megapixels = document.height * document.width * document.page_count / 1e6
+        job.mask = self._mask(job, document)
+        if job.copy or document.page_count > 1:
+            return  # several pages go through one by one, in `_restore`; one is in memory at a time
+        job.pixels = self.budget.take(document.height * document.width)
+        (job.page,) = read_pages(document)
+        self._check_unchanged(job)
+        if self.auto:
+            job.damage = estimate_damage(_as_estimated(job.page.pixels))
+            if is_clean(job.damage, self.protocol):
+                job.copy = "clean already"
+                if not self._needs_encoding(job):
+                    job.page = None
+                    self._give_back(job)
+
+    def _mask(self, job: _Job, document: Document) -> npt.NDArray[np.bool_] | None:
+        if self.options.masks is None:
+            return None
+        found = self.options.masks.find(job.plan.relative)
+        if found is None:
+            job.copy = "no mask: nothing is missing"
+            return None
+        if document.page_count > 1:
+            raise UsageError(f"{shown(job.plan.source)}: has several pages, and masks are for pictures of one page")
+        mask, notes = self.options.masks.read(found, (document.height, document.width))
+        job.notes += notes
+        if not mask.any():
+            job.copy = "an empty mask: nothing is missing"
+        return mask
+
+    def _restore(self, job: _Job) -> None:
+        document, page = job.document, job.page
+        if document is None or job.copy:
+            return
+        if page is not None:
+            job.restored = self._restore_page(job, page)
+            return
+        changed = False
+
+        def pages() -> Iterator[Page]:
+            nonlocal changed
+            for number, page in enumerate(read_pages(document), 1):
+                damage = estimate_damage(_as_estimated(page.pixels)) if self.auto else None
+                if damage is not None and (job.damage is None or damage.noise > job.damage.noise):
+                    job.damage = damage
+                if damage is not None and is_clean(damage, self.protocol):
+                    job.notes.append(f"page {number} is clean already: its pixels are unchanged")
+                    yield page
+                else:
+                    changed = True
+                    yield self._restore_page(job, page)
+
+        job.encoded = encode_document(document, pages(), job.plan.target.suffix, self.options.quality)
+        self._check_unchanged(job)
+        if not changed and not self._needs_encoding(job):
+            job.encoded, job.copy = None, "clean already, on every page"
+
+    def _restore_page(self, job: _Job, page: Page) -> Page:
         start = time.perf_counter()
-        if plan.target.exists() and not overwrite:
-            yield PhotoResult(plan.source, plan.target, "skipped", "exists already; --overwrite replaces it")
-            continue
+        pixels = page.pixels if page.alpha is None else bleed_under_alpha(page.pixels, page.alpha)
+        strength, mask = self.options.strength, job.mask
+        if pixels.dtype in LEVELS:
+            restored: Array = self.restorer.restore(pixels, mask, strength)
+        else:
+            # Floats of any range: the network knows pictures from 0 to 1.
+            scale = max(1.0, float(np.abs(pixels).max()))
+            planes = torch.from_numpy(np.atleast_3d(pixels).astype(np.float32)).permute(2, 0, 1) / scale
+            answer = self.restorer.restore(planes.contiguous(), mask, strength) * scale
+            restored = answer.permute(1, 2, 0).numpy().reshape(pixels.shape).astype(pixels.dtype)
+        if mask is not None:  # also where conversion or bleeding would have moved a value
+            restored[~mask] = page.pixels[~mask]
+        job.network_seconds += time.perf_counter() - start
+        job.notes += [note for note in self.restorer.notes if note not in job.notes]
+        return replace(page, pixels=restored)
+
+    def _finished(self, job: _Job) -> PhotoResult:
+        job = self._guarded(self._write, job)
+        self._give_back(job)
+        if job.result is None:
+            raise AssertionError("every stage leaves a result")
+        return job.result
+
+    def _write(self, job: _Job) -> None:
+        document, state, target = job.document, job.state, job.plan.target
+        if document is None or state is None:
+            raise AssertionError("only what was read is written")
+        status: Literal["restored", "copied"] = "copied" if job.copy else "restored"
+        if job.copy and not self._needs_encoding(job):
+            data = job.plan.source.read_bytes()
+            self._check_unchanged(job)
+        else:
+            if job.encoded is None:
+                pages: Iterator[Page] = read_pages(document) if job.page is None else iter([job.restored or job.page])
+                job.encoded = encode_document(document, pages, target.suffix, self.options.quality)
+            data = job.encoded.data
+            job.notes += job.encoded.notes
+        # Together, or the lines of two results could mix in the journal.
+        self._record(lambda journal: journal.begin(job.plan.source, target))
+        self._write_beside(job)
+        write_atomically(target, data)
         try:
-            picture = decode(plan.source)
-            before = time.perf_counter()
-            restored = restorer.restore(picture.pixels)
-            network_seconds = time.perf_counter() - before
-            del picture  # before encoding, which takes another copy
-            write_atomically(plan.target, encode(restored, plan.target.suffix))
-        except RestoreError as error:
-            yield PhotoResult(plan.source, plan.target, "failed", str(error))
-            continue
-        except Exception as error:  # noqa: BLE001  # the boundary of one file: reported, and the others go on
-            yield PhotoResult(plan.source, plan.target, "failed", f"{plan.source}: {type(error).__name__}: {error}")
-            continue
-        height, width = restored.shape[:2]
-        yield PhotoResult(
-            plan.source,
-            plan.target,
-            "restored",
-            megapixels=height * width / 1e6,
-            network_seconds=network_seconds,
-            seconds=time.perf_counter() - start,
+            self._record(lambda journal: journal.end(job.plan.source, target, state, status, data, job.notes))
+        except OutputError as error:
+            job.notes.append(f"written whole, but not in the journal, so that the next run makes it again: {error}")
+        job.result = self._result(job, status, job.copy)
+        if self.options.thumbnails and job.page is not None:
+            job.result = replace(job.result, thumbnails=(_thumbnail(job.page), _thumbnail(job.restored or job.page)))
+
+    def _write_beside(self, job: _Job) -> None:
+        if job.page is None or job.restored is None:
+            return
+        before, after = _as_8_bits(job.page.pixels), _as_8_bits(job.restored.pixels)
+        for wanted, name, pixels in (
+            (self.options.residual, "residual.png", lambda: _residual(before, after)),
+            (self.options.compare, "compare.jpg", lambda: np.concatenate([before, after], axis=1)),
+        ):
+            if wanted:
+                path = job.plan.target.with_name(f"{job.plan.target.name}.{name}")
+                write_atomically(path, encode(pixels(), path.suffix))
+
+    def _record(self, step: "Callable[[Journal], None]") -> None:
+        if self.journal is not None:
+            with self.journal_lock:
+                step(self.journal)
+
+    def _reason_to_skip(self, plan: PlannedImage) -> str | None:
+        if self.journal is not None:
+            decision = self.journal.decide(plan.source, plan.target, self.options.overwrite)
+            return None if decision.work else decision.reason
+        if plan.target.exists() and not self.options.overwrite:
+            return "exists already; --overwrite replaces it"
+        return None
+
+    def _needs_encoding(self, job: _Job) -> bool:
+        """Whether another format or quality was asked for, so that not even a clean picture can stay as it is."""
+        return self.options.quality is not None or job.plan.source.suffix.lower() != job.plan.target.suffix.lower()
+
+    def _check_unchanged(self, job: _Job) -> None:
+        try:
+            unchanged = state_of(job.plan.source) == job.state
+        except OSError:
+            unchanged = False
+        if not unchanged:
+            raise UnreadableImageError(f"{shown(job.plan.source)}: changed or vanished while it was read; run again")
+
+    def _give_back(self, job: _Job) -> None:
+        self.budget.give_back(job.pixels)
+        job.pixels = 0
+
+    def _result(self, job: _Job, status: Status, reason: str = "") -> PhotoResult:
+        return PhotoResult(
+            job.plan.source,
+            job.plan.target,
+            status,
+            reason,
+            tuple(job.notes),
+            job.damage,
+            job.megapixels,
+            job.network_seconds,
+            time.perf_counter() - job.start,
         )
+
+
+class _Budget:
+    """Pixels that may be in memory at a time; one picture may always be there, however large."""
+
+    def __init__(self, pixels: int) -> None:
+        self._limit, self._used, self._closed = pixels, 0, False
+        self._changed = threading.Condition()
+
+    def take(self, pixels: int) -> int:
+        """Wait until there is room."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._closed or not self._used or self._used + pixels <= self._limit)
+            if self._closed:
+                raise UsageError("interrupted")
+            self._used += pixels
+        return pixels
+
+    def give_back(self, pixels: int) -> None:
+        with self._changed:
+            self._used -= pixels
+            self._changed.notify_all()
+
+    def close(self) -> None:
+        """Nobody waits any longer."""
+        with self._changed:
+            self._closed = True
+            self._changed.notify_all()
+
+
+def _as_8_bits(pixels: Array) -> npt.NDArray[np.uint8]:
+    eight: npt.NDArray[np.uint8] = (
+        to_eight(pixels) if pixels.dtype in LEVELS else np.round(_as_estimated(pixels) * 255.0).astype(np.uint8)
+    )
+    return eight
+
+
+def _as_estimated(pixels: Array) -> Array:
+    """Floats of any range between 0 and 1; integers as they are."""
+    if pixels.dtype in LEVELS:
+        return pixels
+    unit: npt.NDArray[np.float32] = np.clip(pixels / max(1.0, float(np.abs(pixels).max())), 0.0, 1.0).astype(np.float32)
+    return unit
+
+
+def _residual(before: npt.NDArray[np.uint8], after: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
+    """What was removed: 128 where nothing was."""
+    removed: npt.NDArray[np.int16] = before.astype(np.int16) - after + 128
+    return removed.clip(0, 255).astype(np.uint8)
+
+
+def _thumbnail(page: Page) -> bytes:
+    """A small JPEG; what is transparent is white."""
+    height, width = page.pixels.shape[:2]
+    scale = min(1.0, _THUMBNAIL / max(height, width))
+    size = max(1, round(width * scale)), max(1, round(height * scale))
+    small: Array = cv2.resize(_as_8_bits(page.pixels), size, interpolation=cv2.INTER_AREA)
+    if page.alpha is not None:
+        alpha: Array = cv2.resize(_as_8_bits(page.alpha), size, interpolation=cv2.INTER_AREA) / 255.0
+        alpha = alpha if small.ndim == 2 else alpha[:, :, None]
+        small = np.round(small * alpha + 255.0 * (1.0 - alpha)).astype(np.uint8)
+    return encode(small, ".jpg")

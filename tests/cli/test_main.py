@@ -69,7 +69,7 @@ def test_photos_exits_with_1_when_one_fails_and_names_it(tmp_path: Path, capsys:
         (["photos", "in", "--out", "in"], "would replace a source"),
         (["photos", "empty", "--out", "out"], "no photos in empty"),
         (["photos", "in", "--out", "out", "--bundle", "none"], "none: no such folder, and the shipped bundles are"),
-        (["photos", "in", "--out", "out", "--bundle", "fills"], "takes no masks yet"),
+        (["photos", "in", "--out", "out", "--bundle", "fills"], "say where the masks are with --masks"),
         (["photos", "in", "--out", "out", "--bundle", "mine", "--tile", "20"], "tile: must be at least"),
         (["photos", "in", "--out", "out", "--bundle", "mine", "--device", "cuda:99"], "cuda:99"),
         (

@@ -1,0 +1,147 @@
+"""What became of every file, as a page to look at, a table or JSON; failures first."""
+
+import csv
+import io
+import json
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import restore
+from restore.errors import UsageError
+from restore.images.document import shown
+from restore.images.files import write_atomically
+from restore.inference.batch import PhotoResult, Status
+from restore.inference.page import Comparison, Page, Picture, Row, Section, Table, Value, build_page
+
+__all__ = ["REPORT_SUFFIXES", "summary_of", "write_report"]
+
+REPORT_SUFFIXES = (".html", ".csv", ".json")
+
+_ORDER: dict[Status, int] = {"failed": 0, "skipped": 1, "restored": 2, "copied": 3}
+_MOST_COMPARISONS = 200
+"""Photos shown on a page with before and after: beyond, a browser grows slow. The table has all."""
+_COLUMNS = ("status", "source", "target", "reason", "notes", "noise", "blur", "blocking", "megapixels", "seconds")
+
+
+def summary_of(results: Sequence[PhotoResult]) -> str:
+    """How many of each: `2 failed, 10 restored`."""
+    counts = Counter(result.status for result in results)
+    return ", ".join(f"{counts[status]} {status}" for status in _ORDER if counts[status]) or "nothing to do"
+
+
+def check_report(path: Path) -> None:
+    """Refuse a report that cannot be, before the first photo.
+
+    Raises:
+        UsageError: Its suffix is not one of `REPORT_SUFFIXES`.
+    """
+    if path.suffix.lower() not in REPORT_SUFFIXES:
+        raise UsageError(f"{path}: a report ends in {', '.join(REPORT_SUFFIXES)}")
+
+
+def write_report(path: Path, results: Sequence[PhotoResult], command: str = "") -> None:
+    """Write a report of a run.
+
+    Args:
+        path: `.html`, `.csv` or `.json`.
+        results: Of every photo.
+        command: What was run, for the page.
+
+    Raises:
+        UsageError: Another suffix.
+        OutputError: The file cannot be written.
+    """
+    check_report(path)
+    ordered = sorted(results, key=lambda result: _ORDER[result.status])
+    make = {".html": _page, ".csv": _csv, ".json": _json}[path.suffix.lower()]
+    write_atomically(path, make(ordered, command).encode("utf-8"))
+
+
+def _row(result: PhotoResult) -> dict[str, Any]:
+    damage = {} if result.damage is None else {name: round(value, 2) for name, value in asdict(result.damage).items()}
+    return {
+        "status": result.status,
+        "source": shown(result.source),
+        "target": shown(result.target),
+        "reason": _reason(result),
+        "notes": list(result.notes),
+        "noise": damage.get("noise"),
+        "blur": damage.get("blur"),
+        "blocking": damage.get("blocking"),
+        "megapixels": round(result.megapixels, 3),
+        "seconds": round(result.seconds, 3),
+    }
+
+
+def _reason(result: PhotoResult) -> str:
+    """Without the name of the photo, which stands beside it."""
+    return result.reason.removeprefix(f"{shown(result.source)}: ")
+
+
+def _json(results: Sequence[PhotoResult], command: str) -> str:
+    content = {
+        "format": 1,
+        "restore": restore.__version__,
+        "command": command,
+        "summary": dict(Counter(result.status for result in results)),
+        "photos": [_row(result) for result in results],
+    }
+    return json.dumps(content, indent=1) + "\n"
+
+
+def _csv(results: Sequence[PhotoResult], _command: str) -> str:
+    buffer = io.StringIO()
+    writer = csv.DictWriter(buffer, _COLUMNS, lineterminator="\n")
+    writer.writeheader()
+    for result in results:
+        row = _row(result)
+        writer.writerow(row | {"notes": "; ".join(row["notes"])})
+    return buffer.getvalue()
+
+
+def _page(results: Sequence[PhotoResult], command: str) -> str:
+    shown_results = [result for result in results if result.thumbnails is not None]
+    sections = []
+    if shown_results:
+        paragraphs = ["Left of the divider the photo as it came, right of it as it is now; both made small."]
+        if len(shown_results) > _MOST_COMPARISONS:
+            paragraphs.append(f"The first {_MOST_COMPARISONS} of {len(shown_results)}.")
+        comparisons = [_comparison(result) for result in shown_results[:_MOST_COMPARISONS]]
+        sections.append(Section("Before and after", paragraphs, comparisons))
+    rows = [Row(shown(result.source), [[Value(text)] for text in _cells(result)]) for result in results]
+    columns = ("photo", "became", "why, and what else there is to say", "noise", "megapixels", "seconds")
+    caption = "Every photo, failures first; noise is the estimated standard deviation, of 255"
+    lead = [f"{summary_of(results)}."] + ([f"Made by: {command}"] if command else [])
+    page = Page(
+        "What became of the photos",
+        lead,
+        sections,
+        Table(caption, columns, rows),
+        footer=f"restore {restore.__version__}",
+        generator=f"restore photos {restore.__version__}",
+    )
+    return build_page(page)
+
+
+def _cells(result: PhotoResult) -> list[str]:
+    remarks = "; ".join(part for part in (_reason(result), *result.notes) if part)
+    noise = "" if result.damage is None else f"{result.damage.noise:.1f}"
+    size = f"{result.megapixels:.1f}" if result.megapixels else ""
+    return [result.status, remarks, noise, size, f"{result.seconds:.2f}"]
+
+
+def _comparison(result: PhotoResult) -> Comparison:
+    before, after = (
+        _picture(label, data) for label, data in zip(("before", result.status), result.thumbnails or (), strict=True)
+    )
+    return Comparison(shown(result.source), before, after, note="; ".join(result.notes))
+
+
+def _picture(label: str, data: bytes) -> Picture:
+    from PIL import Image
+
+    with Image.open(io.BytesIO(data)) as image:
+        return Picture(label, data, "image/jpeg", image.width, image.height)

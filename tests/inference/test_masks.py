@@ -1,0 +1,79 @@
+"""Masks in files: how they are found, and what is refused."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+from PIL import Image
+
+from restore.errors import UsageError
+from restore.inference.masks import MaskFolder
+
+
+def write(path: Path, pixels: npt.NDArray[Any]) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(pixels.astype(np.uint8)).save(path)
+    return path
+
+
+def a_hole(height: int = 20, width: int = 30) -> npt.NDArray[np.uint8]:
+    pixels = np.zeros((height, width), np.uint8)
+    pixels[5:9, 10:20] = 255
+    return pixels
+
+
+def test_a_mask_has_its_pictures_place_in_any_format(tmp_path: Path) -> None:
+    for name in ("a/b.png", "c.jpg.png", "c.gif"):
+        write(tmp_path / name, a_hole())
+    masks = MaskFolder(tmp_path)
+    assert masks.find(Path("a/b.jpg")) == tmp_path / "a/b.png"
+    assert masks.find(Path("c.jpg")) == tmp_path / "c.jpg.png"
+    assert masks.find(Path("b.jpg")) is None
+    assert masks.find(Path("x/y/b.jpg")) is None
+    write(tmp_path / "a/b.tif", a_hole())
+    with pytest.raises(UsageError, match=r"b\.png and b\.tif are both masks of a/b\.jpg"):
+        masks.find(Path("a/b.jpg"))
+
+
+@pytest.mark.parametrize("white", [1, 255])
+def test_white_is_missing_whether_white_is_255_or_1(tmp_path: Path, white: int) -> None:
+    hole = a_hole() > 0
+    path = write(tmp_path / "m.png", hole * white)
+    missing, notes = MaskFolder(tmp_path).read(path, (20, 30))
+    assert np.array_equal(missing, hole)
+    assert notes == []
+    inverted, _ = MaskFolder(tmp_path, invert=True).read(write(tmp_path / "i.png", ~hole * white), (20, 30))
+    assert np.array_equal(inverted, hole)
+
+
+def test_dilation_widens_by_so_many_pixels(tmp_path: Path) -> None:
+    path = write(tmp_path / "m.png", a_hole())
+    missing, _ = MaskFolder(tmp_path, dilate=3).read(path, (20, 30))
+    rows, columns = np.mgrid[:20, :30]
+    hole = np.argwhere(a_hole() > 0)
+    distance = np.hypot(rows[..., None] - hole[:, 0], columns[..., None] - hole[:, 1]).min(axis=2)
+    assert missing[distance <= 3].all()
+    assert not missing[distance > 3].any()
+
+
+def test_soft_masks_are_cut_at_half_and_said(tmp_path: Path) -> None:
+    pixels = a_hole()
+    pixels[5, 10:15], pixels[6, 10:15] = 127, 128
+    missing, notes = MaskFolder(tmp_path).read(write(tmp_path / "m.png", pixels), (20, 30))
+    assert not missing[5, 10:15].any()
+    assert missing[6, 10:15].all()
+    assert notes == ["mask: 1.7% of its pixels are neither black nor white; from half on they count as white"]
+
+
+def test_another_size_and_the_wrong_polarity_are_refused(tmp_path: Path) -> None:
+    path = write(tmp_path / "m.png", a_hole())
+    with pytest.raises(UsageError, match=r"is 30 x 20 pixels, and its picture, upright, 20 x 30"):
+        MaskFolder(tmp_path).read(path, (30, 20))
+    with pytest.raises(UsageError, match=r"marks 93% of the picture as missing.*leave --invert-masks out"):
+        MaskFolder(tmp_path, invert=True).read(path, (20, 30))
+    with pytest.raises(UsageError, match="if black is meant to, use --invert-masks"):
+        MaskFolder(tmp_path).read(write(tmp_path / "n.png", 255 - a_hole()), (20, 30))
+    with pytest.raises(UsageError, match="no such folder of masks"):
+        MaskFolder(tmp_path / "none")
