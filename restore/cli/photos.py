@@ -109,6 +109,7 @@ def run(arguments: argparse.Namespace) -> int:
     restorer = Restorer.from_bundle(arguments.bundle, arguments.device, arguments.precision, arguments.tile)
     if arguments.dry_run:
         return _say_what_would_be_done(plan, restorer, options)
+    running = plan.run(restorer, options, arguments.limit)
     others = f", and {plan.found.others} other files, left out" if plan.found.others else ""
     print(
         f"{len(plan.plans)} photos{others}; bundle {arguments.bundle}, {restorer.precision} on {restorer.device}",
@@ -116,7 +117,7 @@ def run(arguments: argparse.Namespace) -> int:
     )
     results: list[PhotoResult] = []
     try:
-        for result in _with_progress(plan.run(restorer, options, arguments.limit), len(plan.plans)):
+        for result in _with_progress(running, len(plan.plans)):
             results.append(result)  # noqa: PERF402  # those before an interrupt count
     finally:  # also of a run that was interrupted
         if arguments.report is not None and results:

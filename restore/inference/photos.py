@@ -49,15 +49,18 @@ class PhotoPlan:
             options: How.
             limit: Stop after so many pictures that were not done before.
 
-        Yields:
-            What could not be searched, then one result per picture, in order.
+        Returns:
+            What could not be searched, then one result per picture, in order, as they are done.
 
         Raises:
             UsageError: A bundle that fills in without masks, or masks for one that does not.
-            OutputError: The target folder cannot be written, has too little room, or another run is writing there.
-                Nothing has been written then.
+            OutputError: With the first result: the target folder cannot be written, has too little room, or another
+                run is writing there. Nothing has been written then.
         """
         _check(restorer, options)
+        return self._run(restorer, options, limit)
+
+    def _run(self, restorer: Restorer, options: BatchOptions, limit: int | None) -> Generator[PhotoResult]:
         for problem in self.found.problems:
             yield PhotoResult(problem.path, self.out, "skipped" if problem.is_link else "failed", problem.reason)
         needed = sum(_size(plan.source) for plan, decision in self.decisions(restorer, options) if decision.work)
