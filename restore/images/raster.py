@@ -165,6 +165,12 @@ def _depth(path: Path, file: BinaryIO, file_format: str) -> _Depth:
             raise UnsupportedImageError(
                 f"{shown(path)}: JPEG 2000 of {bits} bits a channel; convert it to 8 bits first"
             )
+        colours = head.find(b"colr")
+        # By number, and neither sRGB nor grey: Pillow knows how to convert the others, at 8 bits only.
+        if bits > 8 and 0 <= colours < place and head[colours + 4] == 1 and head[colours + 10] not in {16, 17}:
+            raise UnsupportedImageError(
+                f"{shown(path)}: JPEG 2000 of {bits} bits a channel that is neither grey nor RGB; convert it first"
+            )
     elif file_format == "AVIF":
         coding = _av1_coding(file)
         if coding is not None and coding & 0x40:

@@ -9,7 +9,6 @@ from typing import Any, BinaryIO
 import numpy as np
 import tifffile
 
-from restore.errors import UnsupportedImageError
 from restore.images.colour import Array, bands, inks_from, palette_of, premultiplied
 from restore.images.document import Document, Page
 from restore.images.exif import Directory, Entry, Sliced, directory_at, main_directory, serialise, table_size
@@ -35,7 +34,7 @@ def write_tiff(document: Document, pages: Iterable[Page], quality: int | None) -
         The file's bytes and what could not be kept.
 
     Raises:
-        UnsupportedImageError: More pages come than the document has.
+        ValueError: More or fewer pages come than the document has.
     """
     layouts = document.metadata.pages
     order, big = _container(document)
@@ -43,12 +42,14 @@ def write_tiff(document: Document, pages: Iterable[Page], quality: int | None) -
     with tifffile.TiffWriter(buffer, bigtiff=big, byteorder="<" if order == "<" else ">") as writer:
         for number, page in enumerate(pages):
             if number >= document.page_count:
-                raise UnsupportedImageError(f"{document.path}: more pages than it has")
+                raise ValueError(f"more than its {document.page_count} pages")
             layout = layouts[number] if layouts else None
             same = _write_page(writer, page, layout, quality, notes)
             kept, lost = kept_entries(layout, same) if layout else (_entries_from(document, order, same, notes), [])
             entries.append(_changed(kept))
             notes += lost
+    if len(entries) < document.page_count:
+        raise ValueError(f"{len(entries)} of its {document.page_count} pages")
     _retag(buffer, entries, order, big)
     return buffer.getvalue(), list(dict.fromkeys(notes))
 

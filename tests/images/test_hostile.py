@@ -231,7 +231,7 @@ def bomb_text(path: Path) -> None:
 
 def bomb_tiff(path: Path) -> None:
     tifffile.imwrite(path, np.zeros((16, 16), np.uint8), tile=(16, 16), compression="zlib")
-    with tifffile.TiffFile(path, mode="r+b") as file:
+    with tifffile.TiffFile(path, mode="r+") as file:
         for code in (256, 257):
             file.pages.first.tags[code].overwrite(60_000)
 
@@ -273,7 +273,7 @@ def test_a_tiff_without_some_of_its_strips_is_refused(tmp_path: Path) -> None:
     tifffile.imwrite(path, np.ones((20, 30), np.uint8), rowsperstrip=5)
     for code, value in ((279, 0), (273, 0), (273, 10**6)):
         tifffile.imwrite(path, np.ones((20, 30), np.uint8), rowsperstrip=5)
-        with tifffile.TiffFile(path, mode="r+b") as file:
+        with tifffile.TiffFile(path, mode="r+") as file:
             tag = file.pages.first.tags[code]
             tag.overwrite((*tag.value[:-1], value))
         document = open_document(path)
