@@ -24,7 +24,8 @@ def noisy(pixels: Pixels, sigma: float, seed: int = 0) -> npt.NDArray[np.float32
 
 
 def as_file(image: npt.NDArray[np.float32]) -> Pixels:
-    return np.rint(np.clip(image, 0.0, 1.0) * 255.0).astype(np.uint8)
+    pixels: Pixels = np.rint(np.clip(image, 0.0, 1.0) * 255.0).astype(np.uint8)
+    return pixels
 
 
 def jpeg(pixels: Pixels, quality: int) -> Pixels:
