@@ -52,6 +52,8 @@ _MATRIX = 4096
 
 _BATCH = 16
 
+_SMALL_PHOTOS, _SMALL_SIZE = 500, (240, 320)
+
 
 @dataclass(frozen=True)
 class Measurement:
@@ -125,7 +127,7 @@ def network(setting: Setting) -> Iterator[Measurement]:
 
 
 def photo(setting: Setting) -> Iterator[Measurement]:
-    """`restore photos` on a 12-megapixel JPEG, from file to file."""
+    """`restore photos` on a 12-megapixel JPEG and on many small ones, from file to file."""
     with tempfile.TemporaryDirectory() as folder:
         source = _write_jpeg(Path(folder, "photo.jpg"), 3000, 4000)
         plans = plan_outputs(find_images([source]), Path(folder, "out"))
@@ -138,6 +140,17 @@ def photo(setting: Setting) -> Iterator[Measurement]:
     name = f"12-megapixel JPEG to JPEG, {restorer.precision}"
     yield Measurement(f"{name}, tiles of {restorer.tile}", 12 / seconds, "megapixels/s")
     yield Measurement(f"{name}, share of the time in the network", inside / seconds, "share")
+    with tempfile.TemporaryDirectory() as folder:
+        for index in range(_SMALL_PHOTOS):
+            _write_jpeg(Path(folder, "in", f"{index}.jpg"), *_SMALL_SIZE)
+        plans = plan_outputs(find_images([Path(folder, "in")]), Path(folder, "out"))
+        start = time.perf_counter()
+        results = list(restore_files(restorer, plans, options))
+        seconds = time.perf_counter() - start
+    name = f"{_SMALL_PHOTOS} JPEGs of {_SMALL_SIZE[1]} x {_SMALL_SIZE[0]}, {restorer.precision}"
+    yield Measurement(name, len(results) / seconds, "files/s")
+    share = sum(result.network_seconds for result in results) / seconds
+    yield Measurement(f"{name}, share of the time in the network", share, "share")
 
 
 def corruption(setting: Setting) -> Iterator[Measurement]:
@@ -352,6 +365,7 @@ def _write_jpeg(path: Path, height: int, width: int) -> Path:
     mirrored = np.concatenate([pixels, pixels[:, ::-1]], axis=1)
     mirrored = np.concatenate([mirrored, mirrored[::-1]], axis=0)
     rows, columns = (-(-side // length) for side, length in zip((height, width), mirrored.shape[:2], strict=True))
+    path.parent.mkdir(exist_ok=True)
     large = np.tile(mirrored, (rows, columns, 1))[:height, :width]
     Image.fromarray(large).save(path, quality=92)
     return path

@@ -1,7 +1,7 @@
 """The one way from a damaged picture to a restored one: commands, scores and panels all use it."""
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar, overload
@@ -167,6 +167,37 @@ class Restorer:
         self._restore(_Picture(size, lambda rows, columns: image[:, rows, columns], write, levels), mask, strength)
         return restored
 
+    def restore_together(self, images: Sequence[npt.NDArray[P]], strength: float = 1.0) -> list[npt.NDArray[P]]:
+        """Restore small pictures of one size in one pass of the network; the same pixels as one by one, but quicker.
+
+        Args:
+            images: Arrays as for `restore`, all of one shape and type, together no larger than a tile; see `fits`.
+            strength: As for `restore`.
+
+        Raises:
+            UsageError: They differ, or are too large.
+            ImageError: As for `restore`.
+        """
+        if len(images) == 1:
+            return [self.restore(images[0], None, strength)]
+        if not images or not self.fits(images[0].shape, len(images)) or len({(i.shape, i.dtype) for i in images}) > 1:
+            raise UsageError("images: must be of one shape and type, and together no larger than a tile")
+        levels = LEVELS[images[0].dtype]
+        batch = torch.stack([to_float(image) for image in images]).to(self.device)
+        self.notes.clear()
+        try:
+            restored = self._restore_batch(batch, None, strength)
+        except RuntimeError as error:
+            if not _is_out_of_memory(error):
+                raise
+            return [self.restore(image, None, strength) for image in images]
+        pixels = to_integers(restored, levels).permute(0, 2, 3, 1).cpu().numpy().astype(images[0].dtype)
+        return [result.reshape(images[0].shape) for result in pixels]
+
+    def fits(self, shape: Sequence[int], count: int) -> bool:
+        """Whether so many pictures of a shape `(H, W, ...)` are together no larger than a tile."""
+        return count * shape[0] * shape[1] <= self.tile**2 and max(shape[:2]) <= self.tile
+
     def _restore(self, picture: "_Picture", mask: MaskLike | None, strength: float) -> None:
         missing = None if mask is None else _as_mask(mask, torch.Size(picture.size))
         self.notes.clear()
@@ -183,7 +214,9 @@ class Restorer:
             piece = picture.read(*tile.read.slices).to(self.device)
             hole = None if missing is None else missing[(slice(None), *tile.read.slices)].to(self.device)
             as_float = piece if picture.levels is None else to_float(piece, picture.levels)
-            answer = self._restore_tile(as_float, hole, strength)
+            (answer,) = self._restore_batch(
+                as_float.unsqueeze(0), None if hole is None else hole.unsqueeze(0), strength
+            )
             answer = answer[(slice(None), *tile.write.within(tile.read).slices)]
             kept = answer if picture.levels is None else to_integers(answer, picture.levels)
             picture.write(*tile.write.slices, kept.cpu())
@@ -207,9 +240,9 @@ class Restorer:
             raise MemoryError(f"a tile of {self.tile} x {self.tile} pixels does not fit into memory")
 
     @torch.inference_mode()
-    def _restore_tile(self, image: Tensor, hole: Tensor | None, strength: float) -> Tensor:
-        batch = image.unsqueeze(0).contiguous(memory_format=torch.channels_last)
-        mask = batch.new_zeros(1, 1, *batch.shape[-2:]) if hole is None else hole.unsqueeze(0).float()
+    def _restore_batch(self, batch: Tensor, holes: Tensor | None, strength: float) -> Tensor:
+        batch = batch.contiguous(memory_format=torch.channels_last)
+        mask = batch.new_zeros(len(batch), 1, *batch.shape[-2:]) if holes is None else holes.float()
         restored = self._forward(batch, mask, self.precision)
         # Half precision overflows where float32 does not; nobody gets a black tile for that.
         if not torch.isfinite(restored).all():
@@ -222,7 +255,7 @@ class Restorer:
                 raise ImageError("the network gives values that are not finite, in float32 too; the bundle is damaged")
         if strength < 1.0:
             restored = torch.lerp(batch, restored, strength)
-        return (composite(batch, restored, mask) if self.composites else restored)[0]
+        return composite(batch, restored, mask) if self.composites else restored
 
     def _forward(self, batch: Tensor, mask: Tensor, precision: Precision) -> Tensor:
         with torch.autocast(self.device.type, compute_dtype(precision), enabled=precision != "32"):

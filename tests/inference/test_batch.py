@@ -1,4 +1,5 @@
 import os
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ from restore.images.files import find_images, plan_outputs, search
 from restore.inference import batch
 from restore.inference.batch import BatchOptions, PhotoResult, restore_files
 from restore.inference.restorer import Restorer
+from restore.models import UNet
 from restore.models.bundle import ModelCard, network_entry
 from tests.helpers.networks import ConstantNetwork, IdentityNetwork
 from tests.helpers.photos import write_photos
@@ -261,3 +263,41 @@ def test_a_network_that_is_broken_fails_and_never_writes_black(tmp_path: Path) -
     (result,) = run(tmp_path, Restorer(Broken(), device="cpu", precision="32"))
     assert (result.status, result.target.exists()) == ("failed", False)
     assert "not finite" in result.reason
+
+
+def test_small_photos_of_one_size_share_a_pass_and_come_out_the_same(tmp_path: Path) -> None:
+    sources = write_photos(tmp_path / "in", 12, (40, 48))
+    write_photos(tmp_path / "in" / "other", 3, (32, 48))
+
+    class Counts(UNet):
+        sizes: list[int]
+
+        def forward(self, image, mask):  # type: ignore[no-untyped-def]
+            self.sizes.append(len(image))
+            time.sleep(0.02)  # in which others are read
+            return super().forward(image, mask)
+
+    torch.manual_seed(0)
+    network = Counts((8,), 1)
+    network.sizes = []
+    together = Restorer(network, device="cpu", precision="32")
+    assert {result.status for result in run(tmp_path, together)} == {"restored"}
+    assert sum(network.sizes) == 15
+    assert len(network.sizes) < 15
+    for source in sources:
+        expected = together.restore(decode(source).pixels)
+        difference = decode(tmp_path / "out" / source.name).pixels.astype(int) - expected
+        assert np.abs(difference).max() <= 1
+
+
+def test_one_bad_picture_of_those_that_share_a_pass_fails_alone(tmp_path: Path) -> None:
+    class HatesWhite(IdentityNetwork):
+        def forward(self, image, mask):  # type: ignore[no-untyped-def]
+            if (image == 1).flatten(1).all(dim=1).any():
+                raise ValueError("white")
+            return image.float()
+
+    write_photos(tmp_path / "in", 5, (40, 48))
+    Image.new("RGB", (48, 40), "white").save(tmp_path / "in" / "02.png")
+    results = run(tmp_path, Restorer(HatesWhite(), device="cpu", precision="32"))
+    assert [result.status for result in results] == ["restored", "restored", "failed", "restored", "restored"]
