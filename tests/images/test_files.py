@@ -3,10 +3,13 @@
 import errno
 import os
 import stat
+import unicodedata
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from restore.errors import OutputError, UsageError
 from restore.images.files import FoundImage, find_images, plan_outputs, write_atomically
@@ -181,3 +184,30 @@ def test_the_file_mode_is_what_the_umask_says(umask: int, tmp_path: Path) -> Non
     finally:
         os.umask(before)
     assert stat.S_IMODE((tmp_path / "a").stat().st_mode) == 0o666 & ~umask
+
+
+NAMES = st.text(st.characters(exclude_characters="/\0", exclude_categories=["Cs"]), min_size=1, max_size=8).filter(
+    lambda name: name not in {".", ".."}
+)
+
+
+@settings(max_examples=200, deadline=None)
+@given(names=st.lists(st.tuples(NAMES, NAMES), min_size=1, max_size=6), file_format=st.sampled_from([None, "png"]))
+def test_whatever_the_names_every_result_has_its_own_place_or_the_plan_is_refused(
+    names: list[tuple[str, str]], file_format: str | None
+) -> None:
+    root, out = Path("/nowhere/in"), Path("/nowhere/out")
+    images = [
+        FoundImage(Path(folder, name + ".jpg"), root / folder / (name + ".jpg"), root) for folder, name in set(names)
+    ]
+    keys = {unicodedata.normalize("NFC", str(image.relative)).casefold() for image in images}
+    if len(keys) < len(images):
+        with pytest.raises(OutputError, match="would both become"):
+            plan_outputs(images, out, file_format=file_format)
+        return
+    plans = plan_outputs(images, out, file_format=file_format)
+    assert [plan.source for plan in plans] == [image.path for image in images]
+    assert len({plan.target for plan in plans}) == len(images)
+    for image, plan in zip(images, plans, strict=True):
+        assert plan.target.parent == (out / image.relative).parent
+        assert plan.target.stem == image.relative.stem
