@@ -9,7 +9,7 @@ from torch import Tensor
 
 from restore.images.tensors import quantise
 
-__all__ = ["MAX_PSNR", "MIN_SSIM_SIDE", "hole_psnr", "psnr", "ssim"]
+__all__ = ["MAX_PSNR", "MIN_SSIM_SIDE", "hole_psnr", "mse", "psnr", "similarity_map", "ssim"]
 
 MAX_PSNR = 100.0
 """What two identical images score, in dB, so that one of them cannot turn a mean into infinity. 8-bit RGB images of a
@@ -34,8 +34,20 @@ def psnr(restored: Tensor, clean: Tensor) -> Tensor:
     Returns:
         `(B,)` float32, in dB, at most `MAX_PSNR`.
     """
-    error = (quantise(restored) - quantise(clean)).square().flatten(1).mean(dim=1)
-    return _decibels(error)
+    return _decibels(mse(restored, clean))
+
+
+def mse(restored: Tensor, clean: Tensor) -> Tensor:
+    """Mean squared error of each image, over all channels and pixels: what PSNR takes the logarithm of.
+
+    Args:
+        restored: As for `psnr`.
+        clean: As for `psnr`.
+
+    Returns:
+        `(B,)` float32, in [0, 1].
+    """
+    return (quantise(restored) - quantise(clean)).square().flatten(1).mean(dim=1)
 
 
 def hole_psnr(restored: Tensor, clean: Tensor, mask: Tensor) -> Tensor:
@@ -84,16 +96,26 @@ def ssim(restored: Tensor, clean: Tensor) -> Tensor:
                     slice(top, min(top + _SSIM_TILE, rows) + MIN_SSIM_SIDE - 1),
                     slice(left, min(left + _SSIM_TILE, columns) + MIN_SSIM_SIDE - 1),
                 )
-                total += _similarity(quantise(restored[seen]), quantise(clean[seen])).flatten(1).double().sum(dim=1)
+                total += similarity_map(quantise(restored[seen]), quantise(clean[seen])).flatten(1).double().sum(dim=1)
     return (total / (clean.shape[1] * rows * columns)).float()
 
 
-def _decibels(error: Tensor) -> Tensor:
-    return -10.0 * torch.log10(error.clamp(min=10.0 ** (-MAX_PSNR / 10.0)))
+def similarity_map(x: Tensor, y: Tensor) -> Tensor:
+    """SSIM at every pixel where the window fits, differentiable, of values as they are.
 
+    Args:
+        x: `(B, C, H, W)` float32, nominally in [0, 1], sides of `MIN_SSIM_SIDE` or more.
+        y: As `x`.
 
-def _similarity(x: Tensor, y: Tensor) -> Tensor:
-    """SSIM at every pixel where the window fits: both `(B, C, H, W)` to `(B, C, H - 10, W - 10)`."""
+    Returns:
+        `(B, C, H - 10, W - 10)`, at most 1.
+
+    Raises:
+        ValueError: A side is shorter than the window.
+    """
+    if min(y.shape[-2:]) < MIN_SSIM_SIDE:
+        size = f"{y.shape[-2]} x {y.shape[-1]}"
+        raise ValueError(f"SSIM needs images of at least {MIN_SSIM_SIDE} x {MIN_SSIM_SIDE} pixels, not {size}")
     # Around 0.5, variances lose no digits to cancellation that matter beside C2.
     x, y = x - 0.5, y - 0.5
     mean_x, mean_y, mean_xx, mean_yy, mean_xy = _window(torch.stack([x, y, x * x, y * y, x * y])).unbind()
@@ -102,6 +124,10 @@ def _similarity(x: Tensor, y: Tensor) -> Tensor:
     luminance = (2 * mean_x * mean_y + _SSIM_C1) / (mean_x**2 + mean_y**2 + _SSIM_C1)
     structure = (2 * covariance + _SSIM_C2) / (variance_x + variance_y + _SSIM_C2)
     return luminance * structure
+
+
+def _decibels(error: Tensor) -> Tensor:
+    return -10.0 * torch.log10(error.clamp(min=10.0 ** (-MAX_PSNR / 10.0)))
 
 
 def _window(images: Tensor) -> Tensor:

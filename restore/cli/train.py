@@ -17,7 +17,7 @@ import restore.corruption
 import restore.losses
 import restore.models  # noqa: F401  # see above
 from restore.callbacks import AverageWeights, LogRestorations, SaveBundle, WriteRestorations
-from restore.data import RestorationDataModule
+from restore.data import CorruptingDataModule
 from restore.devices import PrecisionChoice, choose_device, choose_precision
 from restore.errors import RestoreError, UsageError
 from restore.tasks import RestorationTask
@@ -97,7 +97,7 @@ def run(command: str, arguments: Sequence[str]) -> int:
                 warnings.filterwarnings("ignore", message)
             RestoreCLI(
                 RestorationTask,
-                RestorationDataModule,
+                CorruptingDataModule,
                 subclass_mode_model=True,
                 subclass_mode_data=True,
                 args=args,

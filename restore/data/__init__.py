@@ -1,5 +1,7 @@
-"""Photos in, batches out."""
+"""Photos and small pictures in, batches out."""
 
+from restore.data.base import CorruptingDataModule
 from restore.data.datamodule import RestorationDataModule
+from restore.data.imagesets import ImageSetDataModule
 
-__all__ = ["RestorationDataModule"]
+__all__ = ["CorruptingDataModule", "ImageSetDataModule", "RestorationDataModule"]

@@ -5,27 +5,23 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import torch
-from lightning.pytorch import LightningDataModule
-from lightning.pytorch.overrides.distributed import UnrepeatedDistributedSampler
 from torch.utils.data import DataLoader
 
 from restore.corruption import Corruption, GaussianNoise
 from restore.data.augment import CropAugmentation
-from restore.data.dataset import CropDataset, CropSampler, EvaluationDataset, PhotoStore, TrainingCrops, split_photos
-from restore.errors import DataError, UsageError
+from restore.data.base import CorruptingDataModule, check_at_least, check_share, prepared
+from restore.data.dataset import CropDataset, PhotoStore, TrainingCrops, split_photos
+from restore.errors import DataError
 from restore.images.files import FoundImage, find_images
 from restore.images.samples import sample_photos
-from restore.images.tensors import to_float
-from restore.seeds import generator_for
-from restore.types import Batch, ScoredBatch
+from restore.types import ScoredBatch
 
 __all__ = ["RestorationDataModule"]
 
 _log = logging.getLogger(__name__)
 
 
-class RestorationDataModule(LightningDataModule):
+class RestorationDataModule(CorruptingDataModule):
     """Clean photos from folders; corruption in batches on the device for training, per file for scoring.
 
     Training crops are drawn and damaged from a counter that runs through all epochs, so no worker, rank or epoch
@@ -68,25 +64,15 @@ class RestorationDataModule(LightningDataModule):
         cache_mib: int = 2048,
         seed: int = 0,
     ) -> None:
-        super().__init__()
-        for name, value, low in (
-            ("crop_size", crop_size, 16),
-            ("val_crop_size", val_crop_size, 11),
-            ("batch_size", batch_size, 1),
-            ("samples_per_epoch", samples_per_epoch, batch_size),
-            ("num_workers", num_workers, 0),
-        ):
-            if value < low:
-                raise UsageError(f"data.{name}: must be {low} or more, not {value}")
-        for name, share in (("val_share", val_share), ("grey_share", grey_share)):
-            if not 0.0 <= share <= 1.0:
-                raise UsageError(f"data.{name}: must be between 0 and 1, not {share:g}")
-        self.corruption = corruption if corruption is not None else GaussianNoise()
-        self.evaluation = evaluation or {}
+        super().__init__(corruption or GaussianNoise(), evaluation, batch_size, num_workers, seed)
+        check_at_least("crop_size", crop_size, 16)
+        check_at_least("val_crop_size", val_crop_size, 11)
+        check_at_least("samples_per_epoch", samples_per_epoch, batch_size)
+        check_share("val_share", val_share)
+        check_share("grey_share", grey_share)
         self.photos_dir, self.val_dir, self.val_share, self.test_dir = photos_dir, val_dir, val_share, test_dir
         self.crop_size, self.val_crop_size = crop_size, val_crop_size
-        self.batch_size, self.samples_per_epoch, self.grey_share = batch_size, samples_per_epoch, grey_share
-        self.num_workers, self.cache_mib, self.seed = num_workers, cache_mib, seed
+        self.samples_per_epoch, self.grey_share, self.cache_mib = samples_per_epoch, grey_share, cache_mib
         self._train: PhotoStore | None = None
         self._val: PhotoStore | None = None
         self._test: PhotoStore | None = None
@@ -106,20 +92,9 @@ class RestorationDataModule(LightningDataModule):
 
     def train_dataloader(self) -> DataLoader[TrainingCrops]:
         """Clean 8-bit crops; `on_after_batch_transfer` makes batches of them."""
-        store = _prepared(self._train)
         augmentation = CropAugmentation(self.crop_size, self.grey_share)
-        dataset = CropDataset(store, augmentation, self.samples_per_epoch, self.seed)
-        replicas, rank = self._world()
-        sampler = CropSampler(dataset, replicas, rank, shuffle=True, seed=self.seed, drop_last=True)
-        return DataLoader(
-            dataset,
-            batch_size=self.batch_size,
-            sampler=sampler,
-            num_workers=self.num_workers,
-            persistent_workers=self.num_workers > 0,
-            pin_memory=torch.cuda.is_available(),
-            drop_last=True,
-        )
+        dataset = CropDataset(prepared(self._train), augmentation, self.samples_per_epoch, self.seed)
+        return self._training_loader(dataset)
 
     def val_dataloader(self) -> dict[str, DataLoader[ScoredBatch]]:
         """One loader per named corruption, of centred squares."""
@@ -128,19 +103,6 @@ class RestorationDataModule(LightningDataModule):
     def test_dataloader(self) -> dict[str, DataLoader[ScoredBatch]]:
         """One loader per named corruption, of whole photos, one at a time."""
         return self._evaluation_loaders(self._test, 1, None)
-
-    def predict_dataloader(self) -> dict[str, DataLoader[ScoredBatch]]:
-        """As for testing."""
-        return self.test_dataloader()
-
-    def on_after_batch_transfer(self, batch: Any, dataloader_idx: int) -> Batch:
-        """Corrupt training crops on the device; scored batches arrive corrupted."""
-        if "draw" not in batch:
-            return batch  # type: ignore[no-any-return]  # Lightning's hook is untyped
-        clean = to_float(batch["clean"])
-        generator = generator_for(self.seed, "corrupt", *batch["draw"].tolist(), device=clean.device)
-        corrupted, mask = self.corruption(clean, generator)
-        return {"clean": clean, "corrupted": corrupted, "mask": mask}
 
     def describe(self) -> dict[str, Any]:
         """What a bundle's card says of the data, as plain JSON values."""
@@ -167,31 +129,6 @@ class RestorationDataModule(LightningDataModule):
         cached = store.preload(self.cache_mib)
         _log.info("%d %s photos, %s", len(store), purpose, "in memory" if cached else "decoded as they are needed")
         return store
-
-    def _evaluation_loaders(
-        self, store: PhotoStore | None, batch_size: int, crop_size: int | None
-    ) -> dict[str, DataLoader[ScoredBatch]]:
-        photos = _prepared(store)
-        corruptions = self.evaluation or {"": self.corruption}
-        return {
-            name: self._evaluation_loader(EvaluationDataset(photos, corruption, self.seed, crop_size), batch_size)
-            for name, corruption in corruptions.items()
-        }
-
-    def _evaluation_loader(self, dataset: EvaluationDataset, batch_size: int) -> DataLoader[ScoredBatch]:
-        replicas, rank = self._world()
-        # Lightning's own sampler would repeat photos to make the ranks equal, and bias the mean.
-        sampler = UnrepeatedDistributedSampler(dataset, replicas, rank, shuffle=False) if replicas > 1 else None
-        return DataLoader(dataset, batch_size=batch_size, sampler=sampler, shuffle=False, num_workers=self.num_workers)
-
-    def _world(self) -> tuple[int, int]:
-        return (self.trainer.world_size, self.trainer.global_rank) if self.trainer else (1, 0)
-
-
-def _prepared(store: PhotoStore | None) -> PhotoStore:
-    if store is None:
-        raise UsageError("call setup(stage) before asking for batches; Lightning's Trainer does")
-    return store
 
 
 def _photos_in(folder: Path, option: str) -> list[FoundImage]:

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, TypedDict
+from typing import Any, Protocol, TypedDict
 
 import numpy as np
 import numpy.typing as npt
@@ -19,7 +19,15 @@ from restore.images.tensors import to_float
 from restore.seeds import derive_seed, generator_for
 from restore.types import ScoredBatch
 
-__all__ = ["CropDataset", "CropSampler", "EvaluationDataset", "PhotoStore", "TrainingCrops", "split_photos"]
+__all__ = [
+    "CropDataset",
+    "CropSampler",
+    "EvaluationDataset",
+    "PhotoStore",
+    "PictureStore",
+    "TrainingCrops",
+    "split_photos",
+]
 
 
 class TrainingCrops(TypedDict):
@@ -32,6 +40,19 @@ class TrainingCrops(TypedDict):
 
     clean: Tensor
     draw: int
+
+
+class PictureStore(Protocol):
+    """Pictures by index, each with a name that its scored damage is derived from."""
+
+    def __len__(self) -> int:
+        """How many there are."""
+
+    def __getitem__(self, index: int) -> npt.NDArray[np.uint8]:
+        """`(H, W)` or `(H, W, 3)` uint8."""
+
+    def name(self, index: int) -> str:
+        """Of its own for each picture, whatever order or part of them is asked for."""
 
 
 class PhotoStore:
@@ -66,6 +87,10 @@ class PhotoStore:
     def __getitem__(self, index: int) -> npt.NDArray[np.uint8]:
         """`(H, W)` or `(H, W, 3)` uint8."""
         return self._decoded[index] if self._decoded is not None else decode(self.photos[index].path).pixels
+
+    def name(self, index: int) -> str:
+        """The photo's path below its folder."""
+        return self.photos[index].relative.as_posix()
 
     def preload(self, limit_mib: int) -> bool:
         """Decode everything now if it fits into `limit_mib`; workers that are forked later share the memory."""
@@ -115,16 +140,16 @@ class CropSampler(DistributedSampler[Any]):
 
 
 class EvaluationDataset(Dataset[ScoredBatch]):
-    """Corrupted photos whose damage depends on the seed and the file's relative path alone.
+    """Corrupted pictures whose damage depends on the seed and the picture's name alone.
 
     Args:
-        store: The photos.
+        store: The pictures.
         corruption: The damage.
-        seed: With the path, decides it.
+        seed: With the name, decides it.
         crop_size: Take the centre, as RGB, so that pictures can be batched; `None` for whole ones, grey as grey.
     """
 
-    def __init__(self, store: PhotoStore, corruption: Corruption, seed: int, crop_size: int | None) -> None:
+    def __init__(self, store: PictureStore, corruption: Corruption, seed: int, crop_size: int | None) -> None:
         self._store, self._corruption, self._seed, self._crop_size = store, corruption, seed, crop_size
 
     def __len__(self) -> int:
@@ -138,7 +163,7 @@ class EvaluationDataset(Dataset[ScoredBatch]):
             top, left = ((side - self._crop_size) // 2 for side in pixels.shape[:2])
             pixels = _as_rgb(pixels)[top : top + self._crop_size, left : left + self._crop_size]
         clean = to_float(pixels)
-        name = self._store.photos[index].relative.as_posix()
+        name = self._store.name(index)
         generator = generator_for(self._seed, "evaluate", name)
         corrupted, mask = self._corruption(clean.unsqueeze(0), generator)
         return {"clean": clean, "corrupted": corrupted[0], "mask": mask[0], "name": name}

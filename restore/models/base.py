@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from restore.images.tensors import reflect_pad
 
-__all__ = ["JsonValue", "Reconstruction", "RestorationNetwork", "composite", "pad_to_multiple"]
+__all__ = ["Autoencoder", "JsonValue", "Reconstruction", "RestorationNetwork", "composite", "pad_to_multiple"]
 
 JsonValue = None | bool | int | float | str | list["JsonValue"] | dict[str, "JsonValue"]
 
@@ -52,13 +52,61 @@ class RestorationNetwork(nn.Module, ABC):
             `(B, C, H, W)` float32; not clamped.
         """
 
-    def reconstruct(self, image: Tensor, mask: Tensor) -> Reconstruction:
-        """Restore for training: the image, and whatever the network wants added to the loss."""
+    def reconstruct(self, image: Tensor, mask: Tensor, generator: torch.Generator | None = None) -> Reconstruction:
+        """Restore for training: the image, and whatever the network wants added to the loss.
+
+        Args:
+            image: As for `forward`.
+            mask: As for `forward`.
+            generator: On the image's device: where a network that samples or drops out draws from; torch's global one
+                if left out. Others leave it alone.
+        """
         return Reconstruction(self(image, mask))
 
     @abstractmethod
     def config(self) -> dict[str, JsonValue]:
         """The constructor's arguments, as plain JSON values."""
+
+
+class Autoencoder(RestorationNetwork):
+    """A network in which everything passes through a code.
+
+    A code is a map: of an `(H, W)` image it has `ceil(H / size_multiple)` rows and `ceil(W / size_multiple)` columns,
+    and at each position `code_channels` numbers, which stand for a square of `size_multiple` pixels. A network whose
+    `size_multiple` is the side of its images gives one such vector for each of them.
+
+    Attributes:
+        channels: Image channels that the network works on; one of 3 serves grey images too.
+        code_channels: Numbers at each position of the code.
+    """
+
+    channels: int
+    code_channels: int
+
+    @abstractmethod
+    def encode(self, image: Tensor, mask: Tensor | None = None) -> Tensor:
+        """The code, without any randomness.
+
+        Args:
+            image: `(B, C, H, W)` floating point; nominally in [0, 1].
+            mask: `(B, 1, H, W)`, 1 = missing; nothing is missing if left out.
+
+        Returns:
+            `(B, code_channels, h, w)`, h = H / size_multiple and w = W / size_multiple, rounded up.
+        """
+
+    @abstractmethod
+    def decode(self, code: Tensor) -> Tensor:
+        """The picture of a code: `(B, code_channels, h, w)` to `(B, channels, h size_multiple, w size_multiple)`."""
+
+    def forward(self, image: Tensor, mask: Tensor) -> Tensor:
+        """Restore: `(B, C, H, W)` and `(B, 1, H, W)` to `(B, C, H, W)` float32."""
+        return self.fit(self.decode(self.encode(image, mask)), image)
+
+    def fit(self, picture: Tensor, image: Tensor) -> Tensor:
+        """Cut what `decode` gave to the size of `image`, and to its one channel where that is grey."""
+        picture = picture[..., : image.shape[-2], : image.shape[-1]]
+        return picture.mean(dim=1, keepdim=True) if image.shape[1] < self.channels else picture
 
 
 def composite(corrupted: Tensor, restored: Tensor, mask: Tensor) -> Tensor:

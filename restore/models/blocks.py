@@ -1,12 +1,59 @@
 """Pieces that several networks are built from."""
 
+from typing import Literal
+
 import torch
 from torch import Tensor, nn
 
-__all__ = ["FILL", "ResidualBlock", "initialise", "prepare_inputs", "residual_stack"]
+from restore.errors import UsageError
+
+__all__ = [
+    "FILL",
+    "Activation",
+    "Output",
+    "ResidualBlock",
+    "activation_layer",
+    "finish_output",
+    "initialise",
+    "prepare_inputs",
+    "residual_stack",
+]
+
+Activation = Literal["elu", "gelu", "leaky_relu", "linear", "relu", "sigmoid", "silu", "tanh"]
+"""What a layer does to its sums; `linear` is nothing."""
+
+Output = Literal["linear", "sigmoid"]
+"""How the last layer's sums become pixels: 0.5 + sum, or a sigmoid, which never leaves (0, 1)."""
+
+_ACTIVATIONS: dict[Activation, type[nn.Module]] = {
+    "elu": nn.ELU,
+    "gelu": nn.GELU,
+    "leaky_relu": nn.LeakyReLU,
+    "linear": nn.Identity,
+    "relu": nn.ReLU,
+    "sigmoid": nn.Sigmoid,
+    "silu": nn.SiLU,
+    "tanh": nn.Tanh,
+}
 
 FILL = 0.5
 """What stands in missing pixels, whatever the file holds there, and what networks see as zero."""
+
+
+def activation_layer(name: Activation) -> nn.Module:
+    """The layer of an activation's name.
+
+    Raises:
+        UsageError: There is none of that name.
+    """
+    if name not in _ACTIVATIONS:
+        raise UsageError(f"activation: must be one of {', '.join(_ACTIVATIONS)}, not {name}")
+    return _ACTIVATIONS[name]()
+
+
+def finish_output(sums: Tensor, output: Output) -> Tensor:
+    """Pixels, as float32, of the last layer's sums; sums of 0 become 0.5 either way."""
+    return torch.sigmoid(sums.float()) if output == "sigmoid" else sums.float() + FILL
 
 
 class ResidualBlock(nn.Module):

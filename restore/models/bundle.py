@@ -15,7 +15,10 @@ from restore.errors import BundleError, UsageError
 from restore.images.files import write_atomically
 from restore.models.autoencoder import ConvolutionalAutoencoder
 from restore.models.base import JsonValue, RestorationNetwork
+from restore.models.dense import DeepAutoencoder, UndercompleteAutoencoder
+from restore.models.sparse import SparseAutoencoder
 from restore.models.unet import UNet
+from restore.models.variational import VariationalAutoencoder
 
 __all__ = [
     "CARD_FILE",
@@ -38,7 +41,11 @@ _SHIPPED = Path(__file__).parent.parent / "weights"
 # The only classes that a bundle can name: files carry data, never code.
 _NETWORKS: dict[str, type[RestorationNetwork]] = {
     "ConvolutionalAutoencoder": ConvolutionalAutoencoder,
+    "DeepAutoencoder": DeepAutoencoder,
+    "SparseAutoencoder": SparseAutoencoder,
     "UNet": UNet,
+    "UndercompleteAutoencoder": UndercompleteAutoencoder,
+    "VariationalAutoencoder": VariationalAutoencoder,
 }
 
 

@@ -15,6 +15,7 @@ from torchmetrics import MetricCollection
 from restore.metrics import build_metrics
 from restore.models.base import RestorationNetwork
 from restore.models.bundle import load_bundle, network_entry
+from restore.seeds import generator_for
 from restore.tasks.schedules import WarmupCosine
 from restore.types import Batch
 
@@ -80,13 +81,20 @@ class RestorationTask(LightningModule, ABC):
         """Restore: `(B, C, H, W)` and `(B, 1, H, W)`, 1 = missing, to `(B, C, H, W)` float32."""
         return self.finish(self.network(self._layout(image), mask), image, mask)
 
+    def build_scores(self) -> MetricCollection:
+        """The scores of one stage, as `restore.metrics` defines them."""
+        return build_metrics(hole=self.composites)
+
     @abstractmethod
     def finish(self, restored: Tensor, corrupted: Tensor, mask: Tensor) -> Tensor:
         """What becomes of the network's output: all arguments `(B, C, H, W)`, the mask `(B, 1, H, W)`."""
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """One step of any task: reconstruct, compare, add the network's penalties."""
-        reconstruction = self.network.reconstruct(self._layout(batch["corrupted"]), batch["mask"])
+        # Numbered like the data's draws: no step or process repeats another's, and a resumed run has the same ones.
+        draw = ("reconstruct", self.current_epoch, batch_idx, self.global_rank)
+        generator = generator_for(torch.initial_seed(), *draw, device=batch["corrupted"].device)
+        reconstruction = self.network.reconstruct(self._layout(batch["corrupted"]), batch["mask"], generator)
         restored = self.finish(reconstruction.image, batch["corrupted"], batch["mask"])
         loss: Tensor = self.loss(restored, batch["clean"])
         for name, penalty in reconstruction.penalties.items():
@@ -145,7 +153,7 @@ class RestorationTask(LightningModule, ABC):
     def _score(self, prefix: str, batch: Batch, restored: Tensor) -> None:
         for key, images in ((f"{prefix}/", restored), (f"{prefix}/input_", batch["corrupted"])):
             if key not in self._scores:
-                self._scores[key] = build_metrics(hole=self.composites).to(self.device)
+                self._scores[key] = self.build_scores().to(self.device)
             self._scores[key].update(restored=images, clean=batch["clean"], mask=batch["mask"])
 
     def _log_scores(self, stage: str, on_step: bool = False) -> None:

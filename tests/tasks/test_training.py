@@ -174,7 +174,7 @@ def test_a_networks_penalties_are_added_and_logged_by_name(photos: Path, tmp_pat
         def forward(self, image: Tensor, mask: Tensor) -> Tensor:
             return image * self.gain
 
-        def reconstruct(self, image: Tensor, mask: Tensor) -> Reconstruction:
+        def reconstruct(self, image: Tensor, mask: Tensor, generator: torch.Generator | None = None) -> Reconstruction:
             return Reconstruction(self(image, mask), {"sparsity": 3.0 * self.gain.abs()})
 
     trainer = quiet_trainer(tmp_path, max_steps=1, limit_val_batches=0)

@@ -1,0 +1,131 @@
+"""What all data has in common: damage on the device for training, per picture for scoring."""
+
+from abc import ABC, abstractmethod
+from typing import Any, TypeVar
+
+import torch
+from lightning.pytorch import LightningDataModule
+from lightning.pytorch.overrides.distributed import UnrepeatedDistributedSampler
+from torch.utils.data import DataLoader, Dataset
+
+from restore.corruption import Corruption
+from restore.data.dataset import CropSampler, EvaluationDataset, PictureStore, TrainingCrops
+from restore.errors import UsageError
+from restore.images.tensors import to_float
+from restore.seeds import generator_for
+from restore.types import Batch, ScoredBatch
+
+__all__ = ["CorruptingDataModule", "check_at_least", "check_share", "prepared"]
+
+_Store = TypeVar("_Store", bound=PictureStore)
+
+
+class CorruptingDataModule(LightningDataModule, ABC):
+    """Clean pictures from somewhere, as batches of clean, corrupted and mask.
+
+    Args:
+        corruption: Damage of the training pictures.
+        evaluation: Damage for validation and test by name; the training corruption, without keys of its own, if left
+            out.
+        batch_size: Pictures per batch and process.
+        num_workers: Loader processes.
+        seed: Decides whatever is drawn.
+    """
+
+    def __init__(
+        self,
+        corruption: Corruption,
+        evaluation: dict[str, Corruption] | None,
+        batch_size: int,
+        num_workers: int,
+        seed: int,
+    ) -> None:
+        super().__init__()
+        check_at_least("batch_size", batch_size, 1)
+        check_at_least("num_workers", num_workers, 0)
+        self.corruption, self.evaluation = corruption, evaluation or {}
+        self.batch_size, self.num_workers, self.seed = batch_size, num_workers, seed
+
+    @abstractmethod
+    def test_dataloader(self) -> dict[str, DataLoader[ScoredBatch]]:
+        """One loader per named corruption."""
+
+    @abstractmethod
+    def describe(self) -> dict[str, Any]:
+        """What a bundle's card says of the data, as plain JSON values."""
+
+    def predict_dataloader(self) -> dict[str, DataLoader[ScoredBatch]]:
+        """As for testing."""
+        return self.test_dataloader()
+
+    def on_after_batch_transfer(self, batch: Any, dataloader_idx: int) -> Batch:
+        """Corrupt training pictures on the device; scored batches arrive corrupted."""
+        if "draw" not in batch:
+            return batch  # type: ignore[no-any-return]  # Lightning's hook is untyped
+        clean = to_float(batch["clean"])
+        generator = generator_for(self.seed, "corrupt", *batch["draw"].tolist(), device=clean.device)
+        corrupted, mask = self.corruption(clean, generator)
+        return {"clean": clean, "corrupted": corrupted, "mask": mask}
+
+    def _training_loader(self, dataset: Dataset[TrainingCrops]) -> DataLoader[TrainingCrops]:
+        replicas, rank = self._world()
+        sampler = CropSampler(dataset, replicas, rank, shuffle=True, seed=self.seed, drop_last=True)
+        return DataLoader(
+            dataset,
+            batch_size=self.batch_size,
+            sampler=sampler,
+            num_workers=self.num_workers,
+            persistent_workers=self.num_workers > 0,
+            pin_memory=torch.cuda.is_available(),
+            drop_last=True,
+        )
+
+    def _evaluation_loaders(
+        self, store: PictureStore | None, batch_size: int, crop_size: int | None
+    ) -> dict[str, DataLoader[ScoredBatch]]:
+        pictures = prepared(store)
+        corruptions = self.evaluation or {"": self.corruption}
+        return {
+            name: self._evaluation_loader(EvaluationDataset(pictures, corruption, self.seed, crop_size), batch_size)
+            for name, corruption in corruptions.items()
+        }
+
+    def _evaluation_loader(self, dataset: EvaluationDataset, batch_size: int) -> DataLoader[ScoredBatch]:
+        replicas, rank = self._world()
+        # Lightning's own sampler would repeat photos to make the ranks equal, and bias the mean.
+        sampler = UnrepeatedDistributedSampler(dataset, replicas, rank, shuffle=False) if replicas > 1 else None
+        return DataLoader(dataset, batch_size=batch_size, sampler=sampler, shuffle=False, num_workers=self.num_workers)
+
+    def _world(self) -> tuple[int, int]:
+        return (self.trainer.world_size, self.trainer.global_rank) if self.trainer else (1, 0)
+
+
+def prepared(store: _Store | None) -> _Store:
+    """The store, if `setup` made one.
+
+    Raises:
+        UsageError: It did not.
+    """
+    if store is None:
+        raise UsageError("call setup(stage) before asking for batches; Lightning's Trainer does")
+    return store
+
+
+def check_at_least(name: str, value: int, low: int) -> None:
+    """Refuse a setting below `low`.
+
+    Raises:
+        UsageError: It is.
+    """
+    if value < low:
+        raise UsageError(f"data.{name}: must be {low} or more, not {value}")
+
+
+def check_share(name: str, share: float) -> None:
+    """Refuse a share outside [0, 1].
+
+    Raises:
+        UsageError: It is.
+    """
+    if not 0.0 <= share <= 1.0:
+        raise UsageError(f"data.{name}: must be between 0 and 1, not {share:g}")
