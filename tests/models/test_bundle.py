@@ -12,7 +12,16 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from restore.errors import BundleError, OutputError, UsageError
-from restore.models import ConvolutionalAutoencoder, RestorationNetwork, UNet, bundle
+from restore.models import (
+    ConvolutionalAutoencoder,
+    DeepAutoencoder,
+    RestorationNetwork,
+    SparseAutoencoder,
+    UndercompleteAutoencoder,
+    UNet,
+    VariationalAutoencoder,
+    bundle,
+)
 from restore.models.bundle import (
     CARD_FILE,
     WEIGHTS_FILE,
@@ -29,6 +38,10 @@ from restore.seeds import generator_for
 SMALL: dict[str, Callable[[], RestorationNetwork]] = {
     "unet": lambda: UNet(widths=(4, 8), blocks=1),
     "autoencoder": lambda: ConvolutionalAutoencoder(widths=(4, 8), code_channels=2),
+    "undercomplete": lambda: UndercompleteAutoencoder(20, image_size=8, channels=3),
+    "deep and tied": lambda: DeepAutoencoder((24, 12), image_size=8, channels=3, tied=True),
+    "sparse": lambda: SparseAutoencoder(80, image_size=8, channels=3),
+    "variational": lambda: VariationalAutoencoder((4, 8), code_channels=3, channels=3, pool=2),
 }
 
 
@@ -163,7 +176,7 @@ def network_is(name: object, **config: object) -> Callable[[Path], None]:
         (card_entries(format=2), "has format 2, and this version of restore reads format 1"),
         (card_entries(format=None), "has format None"),
         (card_entries(network="UNet"), "holds a network None"),
-        (network_is("os.system"), "holds a network 'os.system', and this version knows ConvolutionalAutoencoder, UNet"),
+        (network_is("os.system"), "holds a network 'os.system', and this version knows ConvolutionalAutoencoder, Deep"),
         (network_is("restore.models.unet.UNet"), "holds a network 'restore.models.unet.UNet'"),
         (network_is(["UNet"]), "holds a network"),
         (network_is("UNet", widths=[4, 16], blocks=1), "the weights do not fit .*size mismatch"),

@@ -7,7 +7,15 @@ import torch
 from torch import Tensor
 
 from restore.errors import UsageError
-from restore.models import ConvolutionalAutoencoder, RestorationNetwork, UNet
+from restore.models import (
+    ConvolutionalAutoencoder,
+    DeepAutoencoder,
+    RestorationNetwork,
+    SparseAutoencoder,
+    UndercompleteAutoencoder,
+    UNet,
+    VariationalAutoencoder,
+)
 from restore.models.base import composite, pad_to_multiple
 from restore.seeds import generator_for
 
@@ -20,6 +28,15 @@ with torch.random.fork_rng(devices=[]):
     NETWORKS["grey unet"] = UNet(widths=(8, 16), blocks=1, channels=1)
     NETWORKS["autoencoder"] = ConvolutionalAutoencoder(widths=(8, 16), code_channels=4)
     NETWORKS["autoencoder of one level"] = ConvolutionalAutoencoder(widths=(8,), code_channels=2)
+    NETWORKS["autoencoder with one vector per square"] = ConvolutionalAutoencoder((4, 8), 6, pool=4)
+    NETWORKS["plain autoencoder that resizes"] = ConvolutionalAutoencoder(
+        (8, 16), 4, channels=1, blocks=0, enlargement="resize", activation="silu", output="sigmoid"
+    )
+    NETWORKS["undercomplete"] = UndercompleteAutoencoder(20, image_size=8, channels=3)
+    NETWORKS["deep and tied"] = DeepAutoencoder((24, 12), image_size=8, tied=True, activation="tanh")
+    NETWORKS["sparse by kl"] = SparseAutoencoder(80, image_size=8)
+    NETWORKS["sparse by top-k"] = SparseAutoencoder(60, image_size=8, channels=3, sparsity="top-k", active=20)
+    NETWORKS["variational"] = VariationalAutoencoder((4, 8), code_channels=3, pool=2)
 
 every_network = pytest.mark.parametrize("network", NETWORKS.values(), ids=NETWORKS.keys())
 colour_networks = pytest.mark.parametrize("network", [n for n in NETWORKS.values() if n.config()["channels"] == 3])
@@ -53,8 +70,9 @@ def test_the_same_input_gives_the_same_bits_in_training_and_in_evaluation(networ
     first = network.train()(image, mask)
     assert torch.equal(network(image, mask), first)
     assert torch.equal(network.eval()(image, mask), first)
-    assert torch.equal(network.reconstruct(image, mask).image, first)
-    assert network.reconstruct(image, mask).penalties == {}
+    reconstruction = network.reconstruct(image, mask, generator_for("reconstruct"))
+    assert torch.equal(reconstruction.image, first) == (not isinstance(network, VariationalAutoencoder))
+    assert all(penalty.ndim == 0 and penalty.isfinite() for penalty in reconstruction.penalties.values())
     assert torch.equal(image, before[0])
     assert torch.equal(mask, before[1])
     assert torch.equal(torch.get_rng_state(), state)
@@ -118,7 +136,7 @@ def test_grey_is_the_mean_of_three_equal_channels(network: RestorationNetwork) -
     assert torch.allclose(network(image, mask), colour.mean(dim=1, keepdim=True), atol=1e-6)
 
 
-@pytest.mark.parametrize("name", ["unet", "autoencoder"])
+@pytest.mark.parametrize("name", ["unet", "autoencoder", "undercomplete", "sparse by top-k"])
 def test_crops_at_multiples_of_the_size_multiple_line_up_with_the_whole(name: str) -> None:
     network, margin = NETWORKS[name], 40
     image, mask = inputs(network, 128, 120)
