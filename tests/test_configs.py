@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from restore.cli.main import main
+from restore.data.imagesets import load_pictures
 from restore.errors import ExitCode
 from restore.images.codec import decode
 from restore.inference.restorer import Restorer
@@ -13,7 +14,8 @@ from tests.helpers.photos import write_photos
 
 CONFIGS = Path(__file__).parents[1] / "configs"
 OVERLAYS = {"debug", "overfit", "wandb"}
-RECIPES = sorted({path.stem for path in CONFIGS.glob("*.yaml")} - OVERLAYS)
+SETS = sorted(path.stem for path in CONFIGS.glob("*.yaml") if "ImageSetDataModule" in path.read_text())
+RECIPES = sorted({path.stem for path in CONFIGS.glob("*.yaml")} - OVERLAYS - set(SETS))
 
 
 @pytest.fixture(autouse=True)
@@ -51,6 +53,23 @@ def test_a_recipe_fits_validates_bundles_and_restores_a_photo(recipe: str, tmp_p
 @pytest.mark.parametrize("recipe", RECIPES)
 def test_a_recipe_names_weights_that_ship_under_its_own_name(recipe: str) -> None:
     assert load_bundle(find_bundle(recipe)).card.name == recipe
+
+
+@pytest.mark.parametrize("recipe", SETS)
+def test_a_recipe_for_a_picture_set_runs_on_the_digits_that_come_along(recipe: str) -> None:
+    few = ["--trainer.max_epochs", "1", "--trainer.limit_train_batches", "2", "--trainer.enable_model_summary", "false"]
+    run = fit("-c", recipe, *few)
+    (best,) = (run / "checkpoints").glob("step-*.ckpt")
+    assert main(["test", "-c", recipe, "--ckpt_path", str(best)]) == ExitCode.OK
+    card = load_bundle(run / "bundle").card
+    assert card.name == recipe
+    assert card.training["set"] == "digits"
+    digit = load_pictures("digits", "test")[0]
+    mask = digit > 128
+    restored = Restorer.from_bundle(run / "bundle", device="cpu").restore(digit, mask)
+    assert restored.shape == digit.shape
+    assert card.composites == bool((restored[~mask] == digit[~mask]).all())
+    assert list((run / "panels").glob("*.png"))
 
 
 def test_the_overfit_overlay_runs() -> None:

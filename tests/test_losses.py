@@ -3,10 +3,11 @@
 import numpy as np
 import pytest
 import torch
+from torch import nn
 
 from restore.errors import UsageError
-from restore.losses import CharbonnierLoss, PsnrLoss
-from restore.scores import psnr
+from restore.losses import BinaryCrossEntropyLoss, CharbonnierLoss, MixedLoss, PsnrLoss, SsimLoss
+from restore.scores import psnr, ssim
 from restore.seeds import generator_for
 
 
@@ -65,3 +66,65 @@ def test_psnr_loss_is_finite_with_a_finite_gradient_at_equality() -> None:
     assert loss.item() == pytest.approx(-60.0, abs=1e-3)
     assert restored.grad is not None
     assert torch.equal(restored.grad, torch.zeros(1, 1, 4, 4))
+
+
+def test_binary_cross_entropy_is_the_surprise_of_a_bernoulli_variable() -> None:
+    restored = torch.rand(4, 1, 5, 5, generator=generator_for("loss"))
+    clean = (torch.rand(4, 1, 5, 5, generator=generator_for("clean")) < 0.5).float()
+    expected = -torch.distributions.Bernoulli(probs=restored).log_prob(clean).mean()
+    assert BinaryCrossEntropyLoss()(restored, clean).item() == pytest.approx(expected.item(), rel=1e-5)
+
+
+def test_binary_cross_entropy_is_least_at_the_clean_value_and_finite_when_it_is_missed() -> None:
+    clean = torch.full((1, 1, 2, 2), 0.3)
+    values = torch.linspace(0.0, 1.0, 101)
+    losses = [BinaryCrossEntropyLoss()(torch.full_like(clean, float(value)), clean).item() for value in values]
+    assert values[losses.index(min(losses))].item() == pytest.approx(0.3)
+    assert losses[0] == pytest.approx(30.0)
+
+
+def test_binary_cross_entropy_is_computed_in_float32_under_autocast() -> None:
+    restored, clean = torch.rand(2, 2, 1, 5, 5, generator=generator_for("loss"))
+    with torch.autocast("cpu", torch.bfloat16):
+        loss = BinaryCrossEntropyLoss()(restored, clean)
+    assert torch.equal(loss, BinaryCrossEntropyLoss()(restored, clean))
+
+
+@pytest.mark.parametrize("value", [-0.01, 1.01, float("nan")])
+def test_binary_cross_entropy_refuses_what_is_no_probability(value: float) -> None:
+    good = torch.full((2, 1, 3, 3), 0.5)
+    bad = good.clone()
+    bad[1, 0, 2, 2] = value
+    with pytest.raises(UsageError, match=r"clean values must lie in \[0, 1\]"):
+        BinaryCrossEntropyLoss()(good, bad)
+    with pytest.raises(UsageError, match=r"restored values must lie in \[0, 1\], .*output: sigmoid"):
+        BinaryCrossEntropyLoss()(bad, good)
+
+
+def test_ssim_loss_is_one_minus_the_score_and_its_gradient_leads_up() -> None:
+    clean = torch.randint(0, 256, (2, 3, 20, 24), generator=generator_for("loss")) / 255.0
+    restored = torch.randint(0, 256, clean.shape, generator=generator_for("restored")) / 255.0
+    loss = SsimLoss()
+    assert loss(restored, clean).item() == pytest.approx(1.0 - ssim(restored, clean).mean().item(), abs=1e-5)
+    assert loss(clean, clean).item() == pytest.approx(0.0, abs=1e-6)
+    moving = restored.clone().requires_grad_()
+    loss(moving, clean).backward()
+    assert moving.grad is not None
+    better = restored - 50.0 * moving.grad
+    assert loss(better, clean) < loss(restored, clean) - 0.01
+
+
+def test_a_mix_is_the_weighted_sum() -> None:
+    restored, clean = torch.rand(2, 2, 1, 12, 12, generator=generator_for("loss"))
+    parts: list[nn.Module] = [nn.L1Loss(), SsimLoss()]
+    expected = 0.3 * parts[0](restored, clean) + 2.0 * parts[1](restored, clean)
+    mixed = MixedLoss(parts, [0.3, 2.0])
+    assert mixed(restored, clean).item() == pytest.approx(expected.item(), rel=1e-6)
+    assert "0.3, 2.0" in repr(mixed)
+    assert MixedLoss(parts)(restored, clean).item() == pytest.approx(sum(float(p(restored, clean)) for p in parts))
+
+
+@pytest.mark.parametrize(("count", "weights"), [(0, None), (2, [1.0]), (1, [-1.0]), (1, [float("nan")])])
+def test_a_mix_that_cannot_be_is_refused(count: int, weights: list[float] | None) -> None:
+    with pytest.raises(UsageError, match=r"losses: needs|weights: must be"):
+        MixedLoss([nn.L1Loss() for _ in range(count)], weights)

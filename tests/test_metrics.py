@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from restore.metrics import ImageScore, build_metrics
+from restore.metrics import CodeStatistics, ImageScore, build_metrics
 from restore.scores import hole_psnr, psnr, ssim
 from restore.seeds import generator_for
 from tests.helpers.photos import damaged_pair as pair
@@ -74,3 +74,40 @@ def test_a_picture_that_is_not_a_number_spoils_the_mean_for_everyone_to_see() ->
     metrics.update(restored=broken, clean=clean, mask=torch.zeros(2, 1, 16, 16))
     assert metrics.compute()["psnr"].isnan()
     assert metrics.compute()["ssim"].isnan()
+
+
+def test_statistics_of_a_code_are_those_of_its_numbers() -> None:
+    generator = generator_for("codes")
+    code = torch.zeros(40, 4, 1, 2)
+    code[:, 0] = torch.randn(40, 1, 2, generator=generator)
+    code[:, 1] = 0.5  # on, and the same for every image
+    code[:, 2] = 0.05 * torch.randn(40, 1, 2, generator=generator)  # a four hundredth of the variance
+    divergence = torch.zeros_like(code)
+    divergence[:, 0], divergence[:, 1] = 2.0, 0.004
+    for size in (40, 7, 1):
+        statistics = CodeStatistics(4)
+        for part, nats in zip(code.split(size), divergence.split(size), strict=True):
+            statistics.update(part, nats)
+        found = {name: value.item() for name, value in statistics.compute().items()}
+        assert found["code_mean"] == pytest.approx(code.mean().item(), abs=1e-6)
+        assert found["code_nonzero"] == pytest.approx(0.75)
+        assert found["code_active"] == 1
+        assert found["code_collapsed"] == 3
+        assert [found[f"kl_{unit:02d}"] for unit in range(4)] == pytest.approx([4.0, 0.008, 0.0, 0.0])
+        assert found["kl"] == pytest.approx(4.008)
+
+
+def test_a_code_that_is_no_distribution_has_no_divergence_and_a_dead_one_no_active_unit() -> None:
+    statistics = CodeStatistics(3)
+    statistics.update(torch.ones(5, 3, 1, 1))
+    assert set(statistics.compute()) == {"code_mean", "code_nonzero", "code_active"}
+    assert statistics.compute()["code_active"] == 0
+
+
+def test_the_mean_squared_error_is_what_the_psnr_is_made_of() -> None:
+    restored, clean = pair(0, 20.0)
+    metrics = build_metrics(error=True)
+    metrics.update(restored=restored, clean=clean, mask=torch.zeros(1, 1, *clean.shape[-2:]))
+    scores = metrics.compute()
+    assert scores["psnr"].item() == pytest.approx(-10.0 * scores["mse"].log10().item(), rel=1e-6)
+    assert scores["mse"].item() == pytest.approx((restored - clean).square().mean().item(), rel=1e-5)
