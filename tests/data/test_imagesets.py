@@ -31,7 +31,7 @@ def write_mnist(root: Path, name: str = "MNIST", count: int = 40) -> tuple[np.nd
 def training(data: ImageSetDataModule, epoch: int = 0) -> list[dict[str, Tensor]]:
     loader = data.train_dataloader()
     loader.sampler.set_epoch(epoch)  # type: ignore[attr-defined]  # ours has it; Lightning calls it
-    return list(loader)  # type: ignore[arg-type]  # collated
+    return list(loader)
 
 
 def digits(stage: str = "fit", **arguments: object) -> ImageSetDataModule:

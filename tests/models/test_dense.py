@@ -22,7 +22,7 @@ def test_with_the_principal_axes_as_its_matrix_a_tied_linear_one_is_pca() -> Non
     centred = image.flatten(1) - 0.5
     axes = torch.linalg.svd(centred, full_matrices=False)[2][:5]
     network = UndercompleteAutoencoder(5, image_size=8, output="linear", tied=True)
-    network.encoder[0].weight.data = axes  # type: ignore[union-attr]  # a linear layer's
+    network.encoder[0].weight.data = axes
     expected = centred @ axes.T @ axes + 0.5
     assert torch.allclose(network.encode(image).flatten(1), centred @ axes.T, atol=1e-5)
     assert torch.allclose(network(image, no_mask(image)).flatten(1), expected, atol=1e-5)
@@ -53,13 +53,13 @@ def test_tied_matrices_are_one_and_stored_once() -> None:
     code = torch.rand(1, 4, 1, 1, generator=generator_for("code"))
     before = network.decode(code)
     with torch.no_grad():
-        network.encoder[1].weight.mul_(2.0)  # type: ignore[operator, union-attr]  # a linear layer's
+        network.encoder[1].weight.mul_(2.0)  # type: ignore[operator]  # a linear layer's
     assert not torch.allclose(network.decode(code), before)
     network.decode(code).sum().backward()
-    assert all(layer.weight.grad is not None for layer in network.encoder)  # type: ignore[union-attr]
+    assert all(layer.weight.grad is not None for layer in network.encoder)
     untied = DeepAutoencoder((16, 4), image_size=8)
     untied.decode(code).sum().backward()
-    assert all(layer.weight.grad is None for layer in untied.encoder)  # type: ignore[union-attr]
+    assert all(layer.weight.grad is None for layer in untied.encoder)
 
 
 @pytest.mark.parametrize("tied", [False, True])
@@ -76,7 +76,7 @@ def test_penalties_on_the_weights_are_sums_over_every_matrix(tied: bool) -> None
 def test_dropout_takes_its_share_in_training_only_and_draws_from_the_generator() -> None:
     network = UndercompleteAutoencoder(60, image_size=8, output="linear", dropout=0.25)
     image, state = images(2000), torch.get_rng_state()
-    network.decoder[0].weight.data = torch.eye(64)[:, :60].clone()  # type: ignore[union-attr]  # shows the code
+    network.decoder[0].weight.data = torch.eye(64)[:, :60].clone()  # shows the code
     seen = (network.reconstruct(image, no_mask(image), generator_for("drop")).image - 0.5).flatten(1)[:, :60]
     code = network.encode(image).flatten(1)
     kept = seen != 0

@@ -25,7 +25,7 @@ def test_top_k_leaves_the_k_largest_of_each_code_as_they_are() -> None:
     everything = network("top-k", active=100)
     everything.load_state_dict(sparse.state_dict())
     for layer in (sparse.encoder[0], everything.encoder[0]):
-        layer.bias.data.fill_(3.0)  # type: ignore[operator, union-attr]  # so that every unit is on
+        layer.bias.data.fill_(3.0)  # type: ignore[operator]  # so that every unit is on
     code, full = (chosen.encode(images()[0]).flatten(1) for chosen in (sparse, everything))
     assert (full > 0).all()
     assert (code.count_nonzero(dim=1) == 7).all()
@@ -43,10 +43,10 @@ def test_the_kl_penalty_is_that_of_two_bernoulli_variables_for_each_unit() -> No
 
 def test_the_kl_penalty_vanishes_at_the_target_and_is_finite_when_a_unit_is_stuck() -> None:
     sparse = network("kl", target_rate=0.05)
-    sparse.encoder[0].weight.data.zero_()  # type: ignore[operator, union-attr]
-    sparse.encoder[0].bias.data.fill_(torch.logit(torch.tensor(0.05)).item())  # type: ignore[operator, union-attr]
+    sparse.encoder[0].weight.data.zero_()  # type: ignore[operator]
+    sparse.encoder[0].bias.data.fill_(torch.logit(torch.tensor(0.05)).item())  # type: ignore[operator]
     assert sparse.reconstruct(*images()).penalties["sparsity"].item() == pytest.approx(0.0, abs=1e-7)
-    sparse.encoder[0].bias.data.fill_(-200.0)  # type: ignore[operator, union-attr]
+    sparse.encoder[0].bias.data.fill_(-200.0)  # type: ignore[operator]
     assert sparse.reconstruct(*images()).penalties["sparsity"].isfinite()
 
 
