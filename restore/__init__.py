@@ -4,7 +4,7 @@ import importlib
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from restore.inference.batch import BatchOptions, PhotoResult
+    from restore.inference.outcome import BatchOptions, PhotoResult
     from restore.inference.photos import restore_photos
     from restore.inference.restorer import Restorer
 
@@ -14,8 +14,8 @@ __version__ = "0.1.0"
 
 
 _HOMES = {
-    "BatchOptions": "restore.inference.batch",
-    "PhotoResult": "restore.inference.batch",
+    "BatchOptions": "restore.inference.outcome",
+    "PhotoResult": "restore.inference.outcome",
     "Restorer": "restore.inference.restorer",
     "restore_photos": "restore.inference.photos",
 }

@@ -1,14 +1,46 @@
-"""Memory of this process: how the C library hands it out, and how much there was of it at most."""
+"""Memory of this process: how the C library hands it out, what pictures may take, how much there was at most."""
 
 import ctypes
 import sys
+import threading
 from collections.abc import Callable
 from pathlib import Path
 
-__all__ = ["extra_memory", "keep_freed_memory", "peak_resident"]
+from restore.errors import UsageError
+
+__all__ = ["PixelBudget", "extra_memory", "keep_freed_memory", "peak_resident"]
 
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3  # of glibc's malloc.h
 _LARGEST_MMAP_THRESHOLD = 32 * 2**20
+
+
+class PixelBudget:
+    """Pixels that may be in memory at a time; one picture may always be there, however large."""
+
+    def __init__(self, pixels: int) -> None:
+        self._limit, self._used, self._closed = pixels, 0, False
+        self._changed = threading.Condition()
+
+    def take(self, pixels: int) -> int:
+        """Wait until there is room."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._closed or not self._used or self._used + pixels <= self._limit)
+            if self._closed:
+                raise UsageError("interrupted")
+            self._used += pixels
+        return pixels
+
+    def give_back(self, pixels: int) -> None:
+        """Make room for those that wait."""
+        with self._changed:
+            self._used -= pixels
+            self._changed.notify_all()
+
+    def close(self) -> None:
+        """Nobody waits any longer."""
+        with self._changed:
+            self._closed = True
+            self._changed.notify_all()
 
 
 def keep_freed_memory() -> bool:

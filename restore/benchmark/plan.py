@@ -10,7 +10,7 @@ import torch
 
 from restore.benchmark.quality import INPUT, Cell, Contender
 from restore.benchmark.sets import TestSet
-from restore.benchmark.speed import macs_per_pixel, median_seconds
+from restore.benchmark.timing import macs_per_pixel, median_seconds
 from restore.inference.protocols import Condition, build_protocol
 from restore.inference.restorer import Restorer
 from restore.memory import extra_memory

@@ -2,13 +2,10 @@
 
 import math
 import statistics
-import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 
 import cv2
@@ -17,9 +14,18 @@ import torch
 from PIL import Image
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
-from torch.utils.flop_counter import FlopCounterMode
 
 from restore.benchmark.dncnn import DnCNN
+from restore.benchmark.timing import (
+    MATRIX,
+    PRINT_PEAK,
+    fit_exponent,
+    macs_per_pixel,
+    matrix_peak,
+    median_seconds,
+    run_code,
+    seconds_of,
+)
 from restore.corruption import Compose, Corruption, GaussianBlur, GaussianNoise, OneOf, RectangleMask, StrokeMask
 from restore.data import RestorationDataModule
 from restore.devices import (
@@ -33,7 +39,8 @@ from restore.devices import (
 from restore.images.codec import decode
 from restore.images.files import find_images, plan_outputs
 from restore.images.samples import sample_photos
-from restore.inference.batch import BatchOptions, restore_files
+from restore.inference.batch import restore_files
+from restore.inference.outcome import BatchOptions
 from restore.inference.restorer import Restorer
 from restore.inference.tiling import DEFAULT_TILE
 from restore.memory import peak_resident
@@ -42,13 +49,10 @@ from restore.models.base import RestorationNetwork
 from restore.seeds import generator_for
 from restore.tasks import Muon
 
-__all__ = ["PARTS", "Measurement", "Setting", "fit_exponent", "macs_per_pixel", "median_seconds"]
+__all__ = ["PARTS", "Measurement", "Setting"]
 
 _SIDE = 768
 """Side of the square that networks are timed on."""
-
-_MATRIX = 4096
-"""Side of the matrices whose product is the limit."""
 
 _BATCH = 16
 
@@ -112,8 +116,8 @@ def network(setting: Setting) -> Iterator[Measurement]:
     if has_fast_bfloat16(device):
         precisions.append("bf16-mixed")
     for precision in precisions:
-        peak = _matrix_peak(device, precision, setting.repeat)
-        yield Measurement(f"matrix product {_MATRIX} x {_MATRIX}, {precision}", peak, "TFLOP/s")
+        peak = matrix_peak(device, precision, setting.repeat)
+        yield Measurement(f"matrix product {MATRIX} x {MATRIX}, {precision}", peak, "TFLOP/s")
         for name, model in contenders.items():
             seconds = _forward_seconds(model, device, precision, setting.repeat if name != "DnCNN" else 2)
             yield Measurement(
@@ -208,14 +212,14 @@ def training(setting: Setting) -> Iterator[Measurement]:
     # In turn, so that a machine that slows down does so for both.
     bare, fed = [], []
     for _ in range(steps):
-        bare.append(_seconds(lambda: step(*memory), device))
-        fed.append(_seconds(lambda: step(*draw()), device))
+        bare.append(seconds_of(lambda: step(*memory), device))
+        fed.append(seconds_of(lambda: step(*draw()), device))
     seconds, batch_pixels = statistics.median(bare), memory[2][:, 0].numel()
     yield Measurement(f"training step, batch in memory, {precision}", batch_pixels / 1e6 / seconds, "megapixels/s")
     yield Measurement("training step, cost of the data path", statistics.median(fed) / seconds - 1, "share")
     # Backward costs two forward passes.
     achieved = 3 * 2 * macs_per_pixel(model) * batch_pixels / seconds / 1e12
-    peak = _matrix_peak(device, precision, setting.repeat)
+    peak = matrix_peak(device, precision, setting.repeat)
     yield Measurement(f"training step, {precision}, share of the matrix product", achieved / peak, "share")
     if device.type == "cuda":
         yield Measurement("training, peak memory", torch.cuda.max_memory_allocated(device) / 1e6, "MB")
@@ -228,9 +232,9 @@ def similarity(_setting: Setting) -> Iterator[Measurement]:
     code = (
         "import time, torch; from restore.scores import ssim\n"
         "a = torch.rand(1, 3, 3000, 4000); b = torch.rand_like(a); start = time.perf_counter(); ssim(a, b)\n"
-        "print(time.perf_counter() - start)\n" + _PRINT_PEAK
+        "print(time.perf_counter() - start)\n" + PRINT_PEAK
     )
-    seconds, peak = _run(code)
+    seconds, peak = run_code(code)
     yield Measurement("SSIM of 12 megapixels", seconds, "s")
     yield Measurement("SSIM of 12 megapixels, peak resident memory, both pictures included", peak * 1024 / 1e6, "MB")
 
@@ -263,32 +267,6 @@ PARTS: dict[str, Callable[[Setting], Iterator[Measurement]]] = {
 """What can be measured, by name."""
 
 
-def macs_per_pixel(model: RestorationNetwork) -> float:
-    """Multiply-adds of a forward pass per pixel of a colour picture, at 256 x 256."""
-    device = next(model.parameters()).device
-    with FlopCounterMode(display=False) as counter, torch.inference_mode():
-        model(torch.zeros(1, 3, 256, 256, device=device), torch.zeros(1, 1, 256, 256, device=device))
-    return float(counter.get_total_flops()) / 2 / 256**2
-
-
-def median_seconds(function: Callable[[], object], repeat: int, device: torch.device | str = "cpu") -> float:
-    """Median time of some runs, after one that does not count."""
-    function()
-    return statistics.median(_seconds(function, torch.device(device)) for _ in range(repeat))
-
-
-def fit_exponent(sizes: Sequence[float], seconds: Sequence[float], start: float = 0.0) -> float:
-    """The exponent e of seconds = start + b * size^e, by least squares on logarithms.
-
-    Args:
-        sizes: At least two.
-        seconds: As many.
-        start: What starting the program takes, whatever the size.
-    """
-    slope, _ = np.polyfit(np.log(sizes), np.log([max(value - start, 1e-9) for value in seconds]), 1)
-    return float(slope)
-
-
 class _Crops(Dataset[Tensor]):
     """Random crops, damaged one by one if there is a corruption."""
 
@@ -303,9 +281,6 @@ class _Crops(Dataset[Tensor]):
         if self.kind is None:
             return crop
         return self.kind(crop.unsqueeze(0), generator_for("damage", index)).image[0]
-
-
-_PRINT_PEAK = "print(next(line.split()[1] for line in open('/proc/self/status') if line.startswith('VmHWM')))"
 
 
 def _on(device: torch.device, model: RestorationNetwork) -> RestorationNetwork:
@@ -326,37 +301,14 @@ def _forward_seconds(model: RestorationNetwork, device: torch.device, precision:
     return median_seconds(forward, repeat, device)
 
 
-def _matrix_peak(device: torch.device, precision: Precision, repeat: int) -> float:
-    matrix = torch.randn(_MATRIX, _MATRIX, device=device).to(compute_dtype(precision))
-    return 2 * _MATRIX**3 / median_seconds(partial(torch.matmul, matrix, matrix), repeat, device) / 1e12
-
-
-def _seconds(function: Callable[[], object], device: torch.device) -> float:
-    _finish(device)
-    start = time.perf_counter()
-    function()
-    _finish(device)
-    return time.perf_counter() - start
-
-
-def _finish(device: torch.device) -> None:
-    if device.type == "cuda":
-        torch.cuda.synchronize(device)
-
-
 def _restore_in_a_process(source: Path, out: Path, setting: Setting) -> tuple[float, float]:
     """Seconds, from start to end, and peak resident bytes."""
     command = ["photos", str(source), "--out", str(out), "--bundle", setting.bundle, "--device", setting.device]
     command += ["--precision", setting.precision, "--tile", str(setting.tile)]
     start = time.perf_counter()
     # The process reads its own mark at the end: what its parent sees of it includes the parent's own memory.
-    (peak,) = _run(f"from restore.cli.main import main; assert main({command!r}) == 0\n{_PRINT_PEAK}", last=1)
+    (peak,) = run_code(f"from restore.cli.main import main; assert main({command!r}) == 0\n{PRINT_PEAK}", last=1)
     return time.perf_counter() - start, peak * 1024
-
-
-def _run(code: str, last: int = 2) -> list[float]:
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    return [float(word) for word in done.stdout.split()[-last:]]
 
 
 def _write_jpeg(path: Path, height: int, width: int) -> Path:

@@ -12,7 +12,7 @@ from restore.cli.options import add_device_options
 from restore.errors import ExitCode, UsageError
 
 if TYPE_CHECKING:
-    from restore.inference.batch import BatchOptions, PhotoResult
+    from restore.inference.outcome import BatchOptions, PhotoResult
     from restore.inference.photos import PhotoPlan
     from restore.inference.restorer import Restorer
 
@@ -84,8 +84,8 @@ def run(arguments: argparse.Namespace) -> int:
         raise UsageError("no photos: name files, folders or patterns, or give a list with --from-file")
 
     from restore.images.document import MAX_PIXELS
-    from restore.inference.batch import BatchOptions
     from restore.inference.masks import MaskFolder
+    from restore.inference.outcome import BatchOptions
     from restore.inference.photos import plan_photos
     from restore.inference.report import check_report, write_report
     from restore.inference.restorer import Restorer

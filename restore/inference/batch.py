@@ -10,108 +10,31 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from typing import Literal
 
-import cv2
 import numpy as np
 import numpy.typing as npt
 import torch
 
 from restore.errors import OutputError, RestoreError, UnreadableImageError, UsageError
 from restore.images.codec import bleed_under_alpha, encode, encode_document, open_document, read_pages
-from restore.images.colour import to_eight
-from restore.images.document import MAX_PIXELS, Array, Document, Encoded, Page, shown
+from restore.images.document import Array, Document, Encoded, Page, shown
 from restore.images.files import PlannedImage, write_atomically
 from restore.images.tensors import LEVELS
 from restore.inference.damage import CLEAN_LIMITS, Damage, estimate_damage, is_clean
 from restore.inference.journal import Journal, SourceState, state_of
-from restore.inference.masks import MaskFolder
+from restore.inference.outcome import BatchOptions, PhotoResult, Status
+from restore.inference.previews import eight_bits, residual, thumbnail, unit_range
 from restore.inference.restorer import Restorer
+from restore.memory import PixelBudget
 
-__all__ = ["BatchOptions", "PhotoResult", "Status", "restore_files"]
-
-Status = Literal["restored", "copied", "skipped", "failed"]
+__all__ = ["restore_files"]
 
 _READ_AHEAD = 16
 """Pictures, as far as `_PIXELS_AHEAD` allows: small ones of one size share a pass of the network."""
 
 _PIXELS_AHEAD = 48_000_000
 """Pixels in memory at a time; a picture that is larger is alone."""
-
-_THUMBNAIL = 360
-"""Longest side of what a report shows, in pixels."""
-
-
-@dataclass(frozen=True)
-class BatchOptions:
-    """What is done to every picture.
-
-    Attributes:
-        auto: Copy pictures byte for byte that are clean already.
-        strength: How much of the change is made, from 0 to 1.
-        overwrite: Make results again that exist. Sources are never written.
-        quality: Of JPEG, WebP, AVIF and HEIC, 1 to 100; the source's own if left out.
-        masks: Where masks are, for bundles that fill in.
-        residual: Write what was removed beside each result, grey where nothing was: `NAME.residual.png`.
-        compare: Write source and result side by side beside each result: `NAME.compare.jpg`.
-        max_pixels: Larger pictures are refused.
-        workers: Threads that encode and write.
-        thumbnails: Keep small pictures of before and after in each result, for a report.
-    """
-
-    auto: bool = True
-    strength: float = 1.0
-    overwrite: bool = False
-    quality: int | None = None
-    masks: MaskFolder | None = None
-    residual: bool = False
-    compare: bool = False
-    max_pixels: int = MAX_PIXELS
-    workers: int = 2
-    thumbnails: bool = False
-
-    def __post_init__(self) -> None:
-        """Refuse what cannot be.
-
-        Raises:
-            UsageError: A number is out of range.
-        """
-        if not 0.0 <= self.strength <= 1.0:
-            raise UsageError(f"strength: must be from 0 to 1, not {self.strength:g}")
-        if self.quality is not None and not 1 <= self.quality <= 100:
-            raise UsageError(f"quality: must be from 1 to 100, not {self.quality}")
-        if self.workers < 1 or self.max_pixels < 1:
-            raise UsageError("workers and max_pixels: must be 1 or more")
-
-
-@dataclass(frozen=True)
-class PhotoResult:
-    """What became of one photo.
-
-    Attributes:
-        source: The photo.
-        target: Its result, there if `status` is `restored` or `copied`.
-        status: `restored`; `copied` (byte for byte: nothing was to be done); `skipped` (see `reason`); `failed`.
-        reason: Why it was not restored.
-        notes: What could not be kept, and what went other than planned.
-        damage: What was estimated before; None where nobody asked.
-        megapixels: Size of the picture.
-        network_seconds: Time in the network, tiling and conversion included.
-        seconds: Time from the start of reading to the end of writing.
-        thumbnails: JPEG files of before and after, if asked for.
-    """
-
-    source: Path
-    target: Path
-    status: Status
-    reason: str = ""
-    notes: tuple[str, ...] = ()
-    damage: Damage | None = None
-    megapixels: float = 0.0
-    network_seconds: float = 0.0
-    seconds: float = 0.0
-    thumbnails: tuple[bytes, bytes] | None = field(default=None, repr=False)
 
 
 def restore_files(
@@ -166,7 +89,7 @@ class _Batch:
         self.restorer, self.options, self.journal = restorer, options, journal
         self.protocol = restorer.card.protocol if restorer.card is not None else ""
         self.auto = options.auto and self.protocol in CLEAN_LIMITS
-        self.budget = _Budget(_PIXELS_AHEAD)
+        self.budget = PixelBudget(_PIXELS_AHEAD)
         self.journal_lock = threading.Lock()
         self.reader = ThreadPoolExecutor(1, "restore-read")
         self.writers = ThreadPoolExecutor(options.workers, "restore-write")
@@ -222,7 +145,7 @@ class _Batch:
         (job.page,) = read_pages(document)
         self._check_unchanged(job)
         if self.auto:
-            job.damage = estimate_damage(_as_estimated(job.page.pixels))
+            job.damage = estimate_damage(unit_range(job.page.pixels))
             if is_clean(job.damage, self.protocol):
                 job.copy = "clean already"
                 if not self._needs_encoding(job):
@@ -293,7 +216,7 @@ class _Batch:
         def pages() -> Iterator[Page]:
             nonlocal changed
             for number, page in enumerate(read_pages(document), 1):
-                damage = estimate_damage(_as_estimated(page.pixels)) if self.auto else None
+                damage = estimate_damage(unit_range(page.pixels)) if self.auto else None
                 if damage is not None and (job.damage is None or damage.noise > job.damage.noise):
                     job.damage = damage
                 if damage is not None and is_clean(damage, self.protocol):
@@ -357,14 +280,14 @@ class _Batch:
             job.notes.append(f"written whole, but not in the journal, so that the next run makes it again: {error}")
         job.result = self._result(job, status, job.copy)
         if self.options.thumbnails and job.page is not None:
-            job.result = replace(job.result, thumbnails=(_thumbnail(job.page), _thumbnail(job.restored or job.page)))
+            job.result = replace(job.result, thumbnails=(thumbnail(job.page), thumbnail(job.restored or job.page)))
 
     def _write_beside(self, job: _Job) -> None:
         if job.page is None or job.restored is None:
             return
-        before, after = _as_8_bits(job.page.pixels), _as_8_bits(job.restored.pixels)
+        before, after = eight_bits(job.page.pixels), eight_bits(job.restored.pixels)
         for wanted, name, pixels in (
-            (self.options.residual, "residual.png", lambda: _residual(before, after)),
+            (self.options.residual, "residual.png", lambda: residual(before, after)),
             (self.options.compare, "compare.jpg", lambda: np.concatenate([before, after], axis=1)),
         ):
             if wanted:
@@ -412,65 +335,3 @@ class _Batch:
             job.network_seconds,
             time.perf_counter() - job.start,
         )
-
-
-class _Budget:
-    """Pixels that may be in memory at a time; one picture may always be there, however large."""
-
-    def __init__(self, pixels: int) -> None:
-        self._limit, self._used, self._closed = pixels, 0, False
-        self._changed = threading.Condition()
-
-    def take(self, pixels: int) -> int:
-        """Wait until there is room."""
-        with self._changed:
-            self._changed.wait_for(lambda: self._closed or not self._used or self._used + pixels <= self._limit)
-            if self._closed:
-                raise UsageError("interrupted")
-            self._used += pixels
-        return pixels
-
-    def give_back(self, pixels: int) -> None:
-        with self._changed:
-            self._used -= pixels
-            self._changed.notify_all()
-
-    def close(self) -> None:
-        """Nobody waits any longer."""
-        with self._changed:
-            self._closed = True
-            self._changed.notify_all()
-
-
-def _as_8_bits(pixels: Array) -> npt.NDArray[np.uint8]:
-    eight: npt.NDArray[np.uint8] = (
-        to_eight(pixels) if pixels.dtype in LEVELS else np.round(_as_estimated(pixels) * 255.0).astype(np.uint8)
-    )
-    return eight
-
-
-def _as_estimated(pixels: Array) -> Array:
-    """Floats of any range between 0 and 1; integers as they are."""
-    if pixels.dtype in LEVELS:
-        return pixels
-    unit: npt.NDArray[np.float32] = np.clip(pixels / max(1.0, float(np.abs(pixels).max())), 0.0, 1.0).astype(np.float32)
-    return unit
-
-
-def _residual(before: npt.NDArray[np.uint8], after: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
-    """What was removed: 128 where nothing was."""
-    removed: npt.NDArray[np.int16] = before.astype(np.int16) - after + 128
-    return removed.clip(0, 255).astype(np.uint8)
-
-
-def _thumbnail(page: Page) -> bytes:
-    """A small JPEG; what is transparent is white."""
-    height, width = page.pixels.shape[:2]
-    scale = min(1.0, _THUMBNAIL / max(height, width))
-    size = max(1, round(width * scale)), max(1, round(height * scale))
-    small: Array = cv2.resize(_as_8_bits(page.pixels), size, interpolation=cv2.INTER_AREA)
-    if page.alpha is not None:
-        alpha: Array = cv2.resize(_as_8_bits(page.alpha), size, interpolation=cv2.INTER_AREA) / 255.0
-        alpha = alpha if small.ndim == 2 else alpha[:, :, None]
-        small = np.round(small * alpha + 255.0 * (1.0 - alpha)).astype(np.uint8)
-    return encode(small, ".jpg")

@@ -14,8 +14,9 @@ from restore.images.files import (
     remove_partial_files,
     search,
 )
-from restore.inference.batch import BatchOptions, PhotoResult, restore_files
+from restore.inference.batch import restore_files
 from restore.inference.journal import Decision, Journal
+from restore.inference.outcome import BatchOptions, PhotoResult
 from restore.inference.restorer import Restorer
 from restore.inference.tiling import DEFAULT_TILE
 

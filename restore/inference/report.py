@@ -13,7 +13,7 @@ import restore
 from restore.errors import UsageError
 from restore.images.document import shown
 from restore.images.files import write_atomically
-from restore.inference.batch import PhotoResult, Status
+from restore.inference.outcome import PhotoResult, Status
 from restore.inference.page import Comparison, Page, Picture, Row, Section, Table, Value, build_page
 
 __all__ = ["REPORT_SUFFIXES", "summary_of", "write_report"]

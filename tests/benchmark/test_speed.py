@@ -4,7 +4,8 @@ import pytest
 import torch
 
 from restore.benchmark.dncnn import DnCNN
-from restore.benchmark.speed import Measurement, fit_exponent, macs_per_pixel
+from restore.benchmark.speed import Measurement
+from restore.benchmark.timing import fit_exponent, macs_per_pixel
 
 
 def test_multiply_adds_of_the_reference_network_are_those_of_its_formula() -> None:

@@ -12,12 +12,14 @@ import tifffile
 import torch
 from PIL import Image
 
+from restore import memory
 from restore.errors import OutputError, UsageError
 from restore.images.codec import decode, read_pages
 from restore.images.document import Document, Page
 from restore.images.files import find_images, plan_outputs, search
 from restore.inference import batch
-from restore.inference.batch import BatchOptions, PhotoResult, restore_files
+from restore.inference.batch import restore_files
+from restore.inference.outcome import BatchOptions, PhotoResult
 from restore.inference.restorer import Restorer
 from restore.models import UNet
 from restore.models.bundle import ModelCard, network_entry
@@ -230,14 +232,14 @@ def test_how_much_is_read_ahead_is_bounded_by_pixels(tmp_path: Path, monkeypatch
     write_photos(tmp_path / "in", 8)
     monkeypatch.setattr(batch, "_PIXELS_AHEAD", 64 * 80)  # one photo
     taken: list[int] = []
-    take = batch._Budget.take
+    take = memory.PixelBudget.take
 
-    def watched(self: batch._Budget, pixels: int) -> int:
+    def watched(self: memory.PixelBudget, pixels: int) -> int:
         result = take(self, pixels)
         taken.append(self._used)
         return result
 
-    monkeypatch.setattr(batch._Budget, "take", watched)
+    monkeypatch.setattr(memory.PixelBudget, "take", watched)
     assert [result.status for result in run(tmp_path)] == ["restored"] * 8
     assert taken == [64 * 80] * 8
 

@@ -1,0 +1,85 @@
+"""What is done to a photo of a batch, and what became of it."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+from restore.errors import UsageError
+from restore.images.document import MAX_PIXELS
+from restore.inference.damage import Damage
+from restore.inference.masks import MaskFolder
+
+__all__ = ["BatchOptions", "PhotoResult", "Status"]
+
+Status = Literal["restored", "copied", "skipped", "failed"]
+
+
+@dataclass(frozen=True)
+class BatchOptions:
+    """What is done to every picture.
+
+    Attributes:
+        auto: Copy pictures byte for byte that are clean already.
+        strength: How much of the change is made, from 0 to 1.
+        overwrite: Make results again that exist. Sources are never written.
+        quality: Of JPEG, WebP, AVIF and HEIC, 1 to 100; the source's own if left out.
+        masks: Where masks are, for bundles that fill in.
+        residual: Write what was removed beside each result, grey where nothing was: `NAME.residual.png`.
+        compare: Write source and result side by side beside each result: `NAME.compare.jpg`.
+        max_pixels: Larger pictures are refused.
+        workers: Threads that encode and write.
+        thumbnails: Keep small pictures of before and after in each result, for a report.
+    """
+
+    auto: bool = True
+    strength: float = 1.0
+    overwrite: bool = False
+    quality: int | None = None
+    masks: MaskFolder | None = None
+    residual: bool = False
+    compare: bool = False
+    max_pixels: int = MAX_PIXELS
+    workers: int = 2
+    thumbnails: bool = False
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot be.
+
+        Raises:
+            UsageError: A number is out of range.
+        """
+        if not 0.0 <= self.strength <= 1.0:
+            raise UsageError(f"strength: must be from 0 to 1, not {self.strength:g}")
+        if self.quality is not None and not 1 <= self.quality <= 100:
+            raise UsageError(f"quality: must be from 1 to 100, not {self.quality}")
+        if self.workers < 1 or self.max_pixels < 1:
+            raise UsageError("workers and max_pixels: must be 1 or more")
+
+
+@dataclass(frozen=True)
+class PhotoResult:
+    """What became of one photo.
+
+    Attributes:
+        source: The photo.
+        target: Its result, there if `status` is `restored` or `copied`.
+        status: `restored`; `copied` (byte for byte: nothing was to be done); `skipped` (see `reason`); `failed`.
+        reason: Why it was not restored.
+        notes: What could not be kept, and what went other than planned.
+        damage: What was estimated before; None where nobody asked.
+        megapixels: Size of the picture.
+        network_seconds: Time in the network, tiling and conversion included.
+        seconds: Time from the start of reading to the end of writing.
+        thumbnails: JPEG files of before and after, if asked for.
+    """
+
+    source: Path
+    target: Path
+    status: Status
+    reason: str = ""
+    notes: tuple[str, ...] = ()
+    damage: Damage | None = None
+    megapixels: float = 0.0
+    network_seconds: float = 0.0
+    seconds: float = 0.0
+    thumbnails: tuple[bytes, bytes] | None = field(default=None, repr=False)
