@@ -12,10 +12,11 @@ from restore.errors import UnreadableImageError, UnsupportedImageError
 from restore.images import heif, raster, tiff
 from restore.images.colour import bands, bleed_under_alpha, to_eight
 from restore.images.document import MAX_PIXELS, Document, Encoded, Page, open_regular, reading, shown, stamp_of
+from restore.images.fitting import fitted
 from restore.images.formats import FORMATS, MULTIPAGE_FORMATS, RAW_SUFFIXES, format_name, sniff
 from restore.images.metadata import Metadata
 from restore.images.tiff_writer import write_tiff
-from restore.images.writers import fitted, write
+from restore.images.writers import write
 
 __all__ = [
     "ENCODABLE_SUFFIXES",

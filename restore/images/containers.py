@@ -12,6 +12,7 @@ from typing import BinaryIO
 __all__ = [
     "PNG_SIGNATURE",
     "jp2_boxes",
+    "jp2_with_profile",
     "jpeg_segments",
     "jpeg_with",
     "jpeg_written",
@@ -143,3 +144,20 @@ def jp2_boxes(data: bytes) -> Iterator[tuple[bytes, bytes]]:
             return
         yield name, data[place:end]
         place = end
+
+
+def jp2_with_profile(data: bytes, icc: bytes | None) -> bytes:
+    """Put a colour profile, if there is one, in place of the enumerated colour space of a JP2."""
+    if not icc:
+        return data
+    parts = []
+    for name, box in jp2_boxes(data):
+        place = box.find(b"colr") if name == b"jp2h" else -1
+        if place >= 4:
+            size = struct.unpack_from(">I", box, place - 4)[0]
+            colr = struct.pack(">I4sBBB", 11 + len(icc), b"colr", 2, 0, 0) + icc
+            body = box[8 : place - 4] + colr + box[place - 4 + size :]
+            parts.append(struct.pack(">I4s", 8 + len(body), b"jp2h") + body)
+        else:
+            parts.append(box)
+    return b"".join(parts)
