@@ -16,6 +16,7 @@ from restore.images.containers import jpeg_segments
 from restore.images.document import Document, Page, check_size, shown, stamp_of
 from restore.images.formats import format_name
 from restore.images.metadata import JpegCoding, Metadata, jp2_metadata, jpeg_metadata, pillow_metadata, png_metadata
+from restore.images.pnm import pnm_depth, pnm_page
 
 __all__ = ["inspect", "read"]
 
@@ -147,7 +148,7 @@ def _depth(path: Path, file: BinaryIO, file_format: str) -> _Depth:
         file.seek(24)
         bits = (file.read(1) or b"\x08")[0]
     elif file_format == "PPM":
-        return _pnm_depth(file)
+        return _Depth(*pnm_depth(file))
     elif file_format == "JPEG2000":
         file.seek(0)
         head = file.read(65536)
@@ -269,7 +270,7 @@ def _deep(document: Document, file: BinaryIO) -> Page:
     """A picture of more than 8 bits, spread over 16."""
     file.seek(0)
     if document.format == "PPM":
-        return Page(*_pnm_pixels(file))
+        return pnm_page(file)
     data = file.read()
     if document.format == "PNG":
         pixels: Array = imagecodecs.png_decode(data)
@@ -312,50 +313,3 @@ def _turned(page: Page, orientation: int) -> Page:
         return page
     planes = [None if plane is None else turned(plane, orientation) for plane in (page.alpha, page.inks, page.extra)]
     return Page(turned(page.pixels, orientation), planes[0], page.mode, planes[1], planes[2])
-
-
-def _pnm_header(file: BinaryIO) -> tuple[bytes, list[int]]:
-    """The kind, and width, height and highest value; the file is left at the first pixel."""
-    file.seek(0)
-    kind, numbers, token = file.read(2), list[int](), b""
-    wanted = 2 if kind in {b"P1", b"P4"} else 3
-    while len(numbers) < wanted:
-        byte = file.read(1)
-        if byte == b"#":
-            file.readline(1 << 20)
-            byte = b"\n"
-        if byte.isdigit() and len(token) < 11:
-            token += byte
-        elif (byte.isspace() and token) or (not byte and token):
-            numbers.append(int(token))
-            token = b""
-        elif not byte.isspace():
-            raise ValueError("its header is not one of PNM")
-    return kind, numbers
-
-
-def _pnm_depth(file: BinaryIO) -> _Depth:
-    _, numbers = _pnm_header(file)
-    if len(numbers) == 2:
-        return _Depth(1, 1)
-    highest = numbers[2]
-    if not 0 < highest < 65536:
-        raise ValueError(f"its highest value is {highest}")
-    return _Depth(8 if highest < 256 else 16, highest)
-
-
-def _pnm_pixels(file: BinaryIO) -> tuple[Array, None, str]:
-    """Pixels of more than 8 bits, binary or in digits."""
-    kind, (width, height, highest) = _pnm_header(file)
-    channels = 3 if kind in {b"P3", b"P6"} else 1
-    size = height * width * channels
-    if kind in {b"P5", b"P6"}:
-        data = file.read(2 * size)
-        values = np.frombuffer(data[: len(data) // 2 * 2], ">u2")
-    else:
-        lines = [line.partition(b"#")[0] for line in file.read().splitlines()]
-        values = np.array(b" ".join(lines).split()[:size], np.uint32)
-    if len(values) < size:
-        raise EOFError("it ends before its pixels do")
-    shape = (height, width, 3) if channels == 3 else (height, width)
-    return as_sixteen(values.reshape(shape), highest), None, "RGB" if channels == 3 else "L"
