@@ -3,9 +3,11 @@
 import struct
 from dataclasses import dataclass, replace
 
+from tifffile import PHOTOMETRIC
+
 from restore.images.exif import Directory, Entry
 
-__all__ = ["EXIF_TAGS", "POINTER_TAGS", "TiffLayout", "kept_entries"]
+__all__ = ["COLOURS", "EXIF_TAGS", "POINTER_TAGS", "TiffLayout", "kept_entries"]
 
 # About the coding of the pixels, which is written anew.
 _CODING_TAGS = {
@@ -21,6 +23,16 @@ POINTER_TAGS = {34665, 34853}
 """The EXIF and GPS directories."""
 EXIF_TAGS = (270, 271, 272, 282, 283, 296, 305, 306, 315, 316, 318, 319, 33432, *range(0x9C9B, 0x9CA0), *POINTER_TAGS)
 """The tags of a TIFF that EXIF knows as well."""
+COLOURS: dict[int, int] = {
+    PHOTOMETRIC.MINISWHITE: 1,
+    PHOTOMETRIC.MINISBLACK: 1,
+    PHOTOMETRIC.RGB: 3,
+    PHOTOMETRIC.PALETTE: 1,
+    PHOTOMETRIC.SEPARATED: 4,
+    PHOTOMETRIC.YCBCR: 3,
+}
+"""Samples of a pixel that are colours, in the kinds of pictures that can be read."""
+_CCITT, _JPEG = {2, 3, 4, 32771}, {6, 7}
 
 
 @dataclass(frozen=True)
@@ -70,6 +82,15 @@ class TiffLayout:
     def upright_size(self) -> tuple[int, int]:
         """Height and width once it has been turned upright."""
         return (self.width, self.height) if self.orientation > 4 else (self.height, self.width)
+
+    @property
+    def needs_libtiff(self) -> bool:
+        """Whether only libtiff decodes it, through Pillow; it gives black as 0, and YCbCr as RGB."""
+        return (
+            self.compression in _CCITT
+            or self.photometric == PHOTOMETRIC.YCBCR
+            or (self.compression in _JPEG and self.bits == 8)
+        )
 
 
 def kept_entries(layout: TiffLayout, same_colours: bool) -> tuple[tuple[Entry, ...], list[str]]:
