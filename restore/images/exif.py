@@ -6,15 +6,17 @@ offset, do not survive that. So nothing is moved here unless a directory goes in
 """
 
 import contextlib
+import io
 import struct
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Protocol
+from typing import BinaryIO, Protocol
 
 __all__ = [
     "Directory",
     "Entry",
     "Sliced",
+    "SlicedFile",
     "directory_at",
     "exif_from",
     "main_directory",
@@ -37,6 +39,21 @@ class Sliced(Protocol):
 
     def __len__(self) -> int: ...
     def __getitem__(self, part: slice, /) -> bytes: ...
+
+
+class SlicedFile:
+    """A file that is sliced like bytes, so that a directory of a large one is read without the rest."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self.file = file
+
+    def __len__(self) -> int:
+        return self.file.seek(0, io.SEEK_END)
+
+    def __getitem__(self, part: slice, /) -> bytes:
+        start, stop, _ = part.indices(len(self))
+        self.file.seek(start)
+        return self.file.read(max(0, stop - start))
 
 
 @dataclass(frozen=True)

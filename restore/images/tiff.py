@@ -1,7 +1,6 @@
 """Reading TIFF: what its pages say and which of them can be handled; its tags as bytes."""
 
 import contextlib
-import io
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -11,7 +10,7 @@ from tifffile import PHOTOMETRIC
 
 from restore.errors import UnreadableImageError, UnsupportedImageError
 from restore.images.document import Document, Page, check_size, shown, stamp_of
-from restore.images.exif import directory_at, exif_from, upright
+from restore.images.exif import SlicedFile, directory_at, exif_from, upright
 from restore.images.metadata import Metadata, upright_xmp
 from restore.images.tiff_layout import COLOURS, EXIF_TAGS, TiffLayout
 from restore.images.tiff_pixels import page_from
@@ -23,22 +22,6 @@ _PHOTOMETRIC_NAMES = {4: "a transparency mask", 8: "Lab colour", 9: "Lab colour"
 _PROFILES = {1: "GRAY", 3: "RGB", 4: "CMYK"}  # kind of colours by their number, in the words of ICC
 _DEPTHS = {1: (*range(1, 17),), 3: (16, 32, 64)}
 _MAX_PAGES = 10_000
-
-
-class _FileBytes:
-    """A file that is sliced like bytes, so that a directory of a large one can be read without the rest."""
-
-    def __init__(self, file: BinaryIO) -> None:
-        self.file = file
-        self.size = file.seek(0, io.SEEK_END)
-
-    def __len__(self) -> int:
-        return self.size
-
-    def __getitem__(self, part: slice) -> bytes:
-        start, stop, _ = part.indices(self.size)
-        self.file.seek(start)
-        return self.file.read(max(0, stop - start))
 
 
 def inspect(path: Path, file: BinaryIO, max_pixels: int) -> Document:
@@ -61,7 +44,7 @@ def inspect(path: Path, file: BinaryIO, max_pixels: int) -> Document:
             raise UnsupportedImageError(f"{shown(path)}: has {count} pages; split it first")
         if tiff.is_imagej and (tiff.imagej_metadata or {}).get("images", 1) > count:
             raise UnsupportedImageError(f"{shown(path)}: an ImageJ stack in one page; save it as separate pages first")
-        data = _FileBytes(file)
+        data = SlicedFile(file)
         previews = 0
         for number in range(count):
             page = tiff.pages[number]
@@ -112,7 +95,7 @@ def _tiff(file: BinaryIO) -> Iterator[tifffile.TiffFile]:
         yield tiff
 
 
-def _layout(path: Path, page: tifffile.TiffPage, data: _FileBytes, tiff: tifffile.TiffFile) -> TiffLayout:
+def _layout(path: Path, page: tifffile.TiffPage, data: SlicedFile, tiff: tifffile.TiffFile) -> TiffLayout:
     directory = directory_at(data, page.offset, tiff.byteorder, tiff.is_bigtiff)
     bits, formats = _values(page, 258, 1), _values(page, 339, 1)
     if len(set(bits)) > 1 or len(set(formats)) > 1:

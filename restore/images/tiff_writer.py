@@ -11,7 +11,7 @@ import tifffile
 
 from restore.images.colour import Array, bands, inks_from, palette_of, premultiplied
 from restore.images.document import Document, Page
-from restore.images.exif import Directory, Entry, Sliced, directory_at, main_directory, serialise, table_size
+from restore.images.exif import Directory, Entry, SlicedFile, directory_at, main_directory, serialise, table_size
 from restore.images.metadata import iptc_of, upright_xmp
 from restore.images.tiff_layout import EXIF_TAGS, TiffLayout, kept_entries
 
@@ -195,7 +195,7 @@ def _changed(entries: Iterable[Entry]) -> tuple[Entry, ...]:
 
 def _retag(buffer: BinaryIO, additions: list[tuple[Entry, ...]], order: str, big: bool) -> None:
     """Write each directory again at the end of the file, with the tags that tifffile would not write as they were."""
-    data = _Buffer(buffer)
+    data = SlicedFile(buffer)
     pointer, link = ("Q", 8) if big else ("I", 4)
     for entries in additions:
         (offset,) = struct.unpack(order + pointer, data[link : link + (8 if big else 4)])
@@ -210,18 +210,3 @@ def _retag(buffer: BinaryIO, additions: list[tuple[Entry, ...]], order: str, big
         buffer.seek(link)
         buffer.write(struct.pack(order + pointer, place))
         link = place + table_size(merged)
-
-
-class _Buffer(Sliced):
-    """A file in memory that is sliced without being copied whole."""
-
-    def __init__(self, buffer: BinaryIO) -> None:
-        self.buffer = buffer
-
-    def __len__(self) -> int:
-        return self.buffer.seek(0, io.SEEK_END)
-
-    def __getitem__(self, part: slice, /) -> bytes:
-        start, stop, _ = part.indices(len(self))
-        self.buffer.seek(start)
-        return self.buffer.read(max(0, stop - start))
