@@ -20,12 +20,13 @@ from restore.inference.protocols import PROTOCOLS
 __all__ = ["CLEAN_LIMITS", "Damage", "estimate_damage", "is_clean"]
 
 _Floats = npt.NDArray[np.float32]
+_Choice = npt.NDArray[np.bool_]
 
 _PATCH = 8
 _PATCHES = 16384
 """Patches looked at for noise, at most about so many per channel."""
-_FLATTEST = 0.03
-"""Share of the patches that noise is read from: enough for 1 %, few enough to be flat in most photos."""
+_FLATTEST = 0.01
+"""Share of the patches that noise is read from: few enough to be flat in most photos."""
 _FEWEST_PATCHES = 30
 _MOST_CLIPPED = 0.7
 """Share of clipped pixels above which a patch says too little about noise."""
@@ -33,6 +34,11 @@ _MARGIN = 16.0
 """Distance in 8-bit units from black and white below which clipping may have taken noise away."""
 _INNER = 0.25
 """Share of the patches beyond that distance from which on the others are not looked at."""
+_TEXTURE = 0.45
+"""Ratio of highest to middle frequencies below which it is texture that fills the flattest patches. White noise has 1,
+noise in a JPEG file of quality 85 has 0.68 or more, and of quality 75 0.49 or more."""
+_COMPRESSED = 1.0
+"""Blocking above which that ratio says nothing, as compression took the highest frequencies away."""
 _DRAWING = 0.9
 """Share of pixels in pure black or white above which a picture is a drawing, whose edges would pass for noise."""
 
@@ -54,7 +60,7 @@ class Damage:
     Attributes:
         noise: Standard deviation of the noise in 8-bit units, root mean square over the channels. White noise is met
             without bias; noise that a JPEG file or a camera has smoothed counts by what is left of it at middle
-            frequencies. Texture without a flat spot anywhere counts as well.
+            frequencies. In a photo without a flat spot anywhere, texture may count as well.
         blur: Standard deviation in pixels of the Gaussian that would make an ideal step as soft as the picture's
             median strong edge. Sharp photos have about 0.3. A step that was drawn, rather than photographed and
             sharpened, measures about sqrt(blur^2 + 1/3), since slopes are differences over two pixels.
@@ -68,12 +74,13 @@ class Damage:
 
 
 CLEAN_LIMITS: dict[str, Damage] = {
-    "gaussian-awgn": Damage(noise=3.7, blur=math.inf, blocking=math.inf),
-    "clipped-8bit": Damage(noise=3.7, blur=math.inf, blocking=math.inf),
+    "gaussian-awgn": Damage(noise=4.7, blur=math.inf, blocking=math.inf),
+    "clipped-8bit": Damage(noise=4.7, blur=math.inf, blocking=math.inf),
     "gaussian-blur": Damage(noise=math.inf, blur=0.65, blocking=math.inf),
 }
 """The most damage that a clean photo has, by the protocol of the bundle that would restore it; infinite where the
-bundle cannot help. The noise of sigma 10 that is hardest to see is one that a JPEG file of quality 85 has smoothed."""
+bundle cannot help. Chosen on training photos (`docs/damage.md`): 4.7 is just below the least that noise of sigma 10
+came to, in a JPEG file of quality 75 that had smoothed it; 0.65 lies between sharp photos and a blur of 1 pixel."""
 
 
 def is_clean(damage: Damage, protocol: str) -> bool:
@@ -117,14 +124,14 @@ def estimate_damage(pixels: npt.NDArray[np.generic]) -> Damage:
     scale = scales[pixels.dtype.name]
 
     patches = _sample_patches(picture) * np.float32(scale)
-    if not np.isfinite(patches).all():
-        raise UsageError("pixels: hold values that are not finite")
-    grey_noise = _noise(patches.mean(axis=0), picture.shape)
-    noise = (
-        math.sqrt(np.mean([_noise(plane, picture.shape) ** 2 for plane in patches])) if len(patches) > 1 else grey_noise
-    )
     crops = [crop.astype(np.float32).mean(axis=2) * np.float32(scale) for crop in _sample_crops(picture)]
-    return Damage(noise, _blur(crops, grey_noise), _blocking(crops))
+    if not all(np.isfinite(values).all() for values in [patches, *crops]):
+        raise UsageError("pixels: hold values that are not finite")
+    blocking = _blocking(crops)
+    middle, highest = np.sqrt(np.mean([_noise_variances(plane, picture.shape) for plane in patches], axis=0)).tolist()
+    is_texture = highest < _TEXTURE * middle and blocking < _COMPRESSED
+    grey_noise = math.sqrt(_noise_variances(patches.mean(axis=0), picture.shape)[0])
+    return Damage(highest if is_texture else middle, _blur(crops, grey_noise), blocking)
 
 
 def _sample_patches(picture: npt.NDArray[np.generic]) -> _Floats:
@@ -145,14 +152,15 @@ def _spread(length: int, step: int, most: int) -> slice:
     return slice(None, None, max(step, math.ceil(length / most) | 1))
 
 
-def _noise(patches: _Floats, shape: tuple[int, ...]) -> float:
-    """Noise of one channel, from patches `(N, h * w)`.
+def _noise_variances(patches: _Floats, shape: tuple[int, ...]) -> tuple[float, float]:
+    """Variances of one channel's noise at middle and at the highest frequencies, from patches `(N, h * w)`.
 
     The patches with the least energy at low frequencies of the discrete cosine transform are the flat ones; their
-    energy at middle frequencies is noise (the idea of Ponomarenko et al., "An automatic approach to lossy compression
+    energy at higher frequencies is noise (the idea of Ponomarenko et al., "An automatic approach to lossy compression
     of AVIRIS images", 2007). Since white noise is independent from one frequency to another, choosing by the one band
-    does not bias the other. The highest frequencies are left out: JPEG files take noise away there. The median over
-    the patches, rather than the mean, shrugs off the ones that are not flat.
+    does not bias the other. The median over the patches, rather than the mean, shrugs off the ones that are not flat.
+    Middle frequencies are the measure, as JPEG files take the highest away; but where the highest hold far less, and
+    no JPEG file has done it, what is seen is texture, whose spectrum falls, and the highest are closer to the noise.
 
     Noise is smaller where clipping has cut it off. So patches near black and white are left out if there are enough
     others; and those that hold clipped pixels are corrected: if a share p of a normal distribution is replaced by
@@ -160,34 +168,42 @@ def _noise(patches: _Floats, shape: tuple[int, ...]) -> float:
     """
     black, white = np.abs(patches) < 1e-3, np.abs(patches - 255.0) < 1e-3
     if black.mean() + white.mean() > _DRAWING:
-        return 0.0
+        return 0.0, 0.0
     clipped = np.maximum(black.mean(axis=1), white.mean(axis=1))
     level = patches.mean(axis=1)
     inner = np.abs(level - 127.5) <= 127.5 - _MARGIN
     kept = (clipped <= _MOST_CLIPPED) & (inner if inner.mean() >= _INNER else True)
     patches, clipped = patches[kept] - level[kept, None], clipped[kept]
-    basis, low, middle = _cosines(min(_PATCH, shape[0]), min(_PATCH, shape[1]))
-    bands = int(middle.sum())
-    if not len(patches) or not bands:
-        return 0.0
+    basis, low, middle, highest = _cosines(min(_PATCH, shape[0]), min(_PATCH, shape[1]))
+    if not len(patches) or not middle.any():
+        return 0.0, 0.0
     energy = np.square(patches @ basis) / _clipped_variance(clipped)[:, None].astype(np.float32)
     count = max(_FEWEST_PATCHES, round(_FLATTEST * len(energy)))
     flattest = np.argsort(energy[:, low].sum(axis=1), kind="stable")[:count]
-    # The median of a mean of squares of n normal numbers: chi-squared, by the approximation of Wilson and Hilferty.
-    variance = np.median(energy[flattest][:, middle].mean(axis=1)) / (1.0 - 2.0 / (9.0 * bands)) ** 3
-    return math.sqrt(variance)
+    flat = energy[flattest]
+    variance = _median_variance(flat[:, middle])
+    return variance, _median_variance(flat[:, highest]) if highest.any() else variance
+
+
+def _median_variance(energy: _Floats) -> float:
+    """Variance of normal numbers from their squares `(N, bands)`, robust to rows that hold more.
+
+    The median of a row's mean is that of chi-squared, by the approximation of Wilson and Hilferty.
+    """
+    return float(np.median(energy.mean(axis=1)) / (1.0 - 2.0 / (9.0 * energy.shape[1])) ** 3)
 
 
 @lru_cache
-def _cosines(height: int, width: int) -> tuple[_Floats, npt.NDArray[np.bool_], npt.NDArray[np.bool_]]:
-    """Orthonormal cosines as columns `(h * w, h * w)`, and which of them are of low and of middle frequency.
+def _cosines(height: int, width: int) -> tuple[_Floats, _Choice, _Choice, _Choice]:
+    """Orthonormal cosines as columns `(h * w, h * w)`, and which of them are of low, middle and highest frequency.
 
-    Frequencies count half waves per 8 pixels, those of the two directions added: low up to 3, middle 4 to 8.
+    Frequencies count half waves per 8 pixels, those of the two directions added: low up to 3, middle 4 to 8, highest
+    from 8.
     """
     rows, columns = (cv2.dct(np.eye(side, dtype=np.float32), flags=cv2.DCT_ROWS).T for side in (height, width))
     frequency = np.add.outer(np.arange(height) * _PATCH / height, np.arange(width) * _PATCH / width).ravel()
-    low = (frequency > 0.0) & (frequency <= 3.5)
-    return np.kron(rows, columns).T.astype(np.float32), low, (frequency > 3.5) & (frequency <= 8.5)
+    low, middle = (frequency > 0.0) & (frequency <= 3.5), (frequency > 3.5) & (frequency <= 8.5)
+    return np.kron(rows, columns).T.astype(np.float32), low, middle, frequency > 7.5
 
 
 @lru_cache
