@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from restore.benchmark import speed
+from restore.benchmark import speed, timing
 from restore.benchmark.report import Report
 from restore.benchmark.tables import fill_in, markdown, table_lines
 from restore.cli.main import main
@@ -114,7 +114,7 @@ def test_a_document_that_is_not_there_stops_before_measuring(
 
 def test_speed_is_measured_and_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(speed, "_SIDE", 32)
-    monkeypatch.setattr(speed, "_MATRIX", 64)
+    monkeypatch.setattr(timing, "MATRIX", 64)
     bundle = str(write_bundle(tmp_path / "noise"))
     command = ["benchmark", "--bundle", bundle, "--repeat", "1", "--out", str(tmp_path / "out"), "--device", "cpu"]
     assert main([*command, "--speed", "network", "--precision", "32"]) == ExitCode.OK
