@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 
 from restore.cli.main import main
-from restore.data.imagesets import load_pictures
 from restore.errors import ExitCode
 from restore.images.codec import decode
+from restore.images.sets import load_pictures
 from restore.inference.restorer import Restorer
 from restore.models.bundle import find_bundle, load_bundle
 from tests.helpers.photos import write_photos

@@ -8,6 +8,7 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 MODULES = [
+    *sorted((ROOT / "restore" / "codes").glob("*.py")),
     *sorted((ROOT / "restore" / "images").glob("*.py")),
     *(ROOT / "restore" / "inference" / f"{name}.py" for name in ("batch", "journal", "masks", "photos", "report")),
     *(ROOT / "restore" / "inference" / f"{name}.py" for name in ("restorer", "tiling")),

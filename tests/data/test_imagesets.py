@@ -10,8 +10,8 @@ from torch import Tensor
 
 from restore.corruption import GaussianNoise, RectangleMask
 from restore.data import ImageSetDataModule
-from restore.data.imagesets import load_pictures
 from restore.errors import DataError, UsageError
+from restore.images.sets import load_pictures
 
 
 def write_mnist(root: Path, name: str = "MNIST", count: int = 40) -> tuple[np.ndarray, np.ndarray]:
@@ -126,7 +126,7 @@ def test_testing_takes_the_sets_own_test_pictures_in_order() -> None:
 @pytest.mark.parametrize("kind", ["auto", "fashion", "cifar10"])
 def test_files_that_are_missing_are_named_with_the_folder(kind: str, tmp_path: Path) -> None:
     data = ImageSetDataModule(kind, tmp_path / "nowhere")  # type: ignore[arg-type]  # one of the names
-    with pytest.raises(DataError, match=r"data\.folder: .*nowhere does not hold the files of .* data\.download"):
+    with pytest.raises(DataError, match=r"nowhere: does not hold the files of .* --data\.download true"):
         data.setup("fit")
 
 

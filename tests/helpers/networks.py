@@ -5,7 +5,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from restore.models import RestorationNetwork, UNet
+from restore.models import ConvolutionalAutoencoder, RestorationNetwork, UNet, VariationalAutoencoder
 from restore.models.base import JsonValue
 from restore.models.bundle import ModelCard, network_entry, save_bundle
 
@@ -41,5 +41,22 @@ def write_bundle(folder: Path, composites: bool = False, protocol: str = "gaussi
     torch.manual_seed(0)
     network = small_unet()
     card = ModelCard(folder.name, network_entry(network), composites=composites, protocol=protocol)
+    save_bundle(folder, network.state_dict(), card)
+    return folder
+
+
+def write_autoencoder(folder: Path, kind: str = "vector", seed: int = 0) -> Path:
+    """A bundle of a small random autoencoder.
+
+    `vector` has one code of 6 numbers for 28 grey pixels a side, `map` a map of 4 numbers for 8 RGB pixels each, and
+    `variational` draws grey squares of 28 pixels.
+    """
+    torch.manual_seed(seed)
+    network = {
+        "vector": ConvolutionalAutoencoder((4, 8), 6, channels=1, pool=7),
+        "map": ConvolutionalAutoencoder((4, 8, 8), 4),
+        "variational": VariationalAutoencoder((4, 8), 6),
+    }[kind]
+    card = ModelCard(folder.name, network_entry(network), training={"crop_size": 32 if kind == "map" else 28})
     save_bundle(folder, network.state_dict(), card)
     return folder
