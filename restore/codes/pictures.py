@@ -1,10 +1,11 @@
 """Pictures from wherever they are, named by a text: photos of any kind, or a small picture set."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import cast, get_args
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional as F
@@ -95,6 +96,16 @@ class PictureSource:
             labels += [] if label is None else [label]
         if names:
             yield _batch(names, images, labels)
+
+    def chosen(self, names: Collection[str], size: int | None) -> "PictureSource":
+        """Some of the pictures, by their names, brought to another size."""
+        if isinstance(self._pictures, Pictures):
+            indices = [index for index in range(len(self)) if self._pictures.name(index) in names]
+            return PictureSource(
+                self.name, self._pictures.chosen(np.array(indices, dtype=np.int64)), self.channels, size
+            )
+        photos = [photo for photo in self._pictures if photo.relative.as_posix() in names]
+        return PictureSource(self.name, photos, self.channels, size)
 
     def _each(self, on_failure: OnFailure | None) -> Iterator[tuple[str, Tensor, int | None]]:
         if isinstance(self._pictures, Pictures):

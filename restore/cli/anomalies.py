@@ -1,0 +1,308 @@
+"""`restore anomalies`: misfed and damaged pages, odd pictures: whatever is unlike the normal ones."""
+
+import argparse
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from restore.errors import UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from rich.console import Console
+    from rich.progress import Progress
+    from torch import Tensor
+
+    from restore.codes.anomalies import Detector, Judgement
+    from restore.codes.gathering import Gathered
+    from restore.codes.pictures import OnFailure
+
+__all__ = ["add_arguments", "build_detector", "of_class", "read_normal", "run"]
+
+Json = dict[str, Any]
+_RATE, _SIZE = 0.05, 64
+_MOST_DRAWN, _MOST_PRINTED = 200, 20
+"""Flagged pictures that are drawn and printed: the oddest; the tables have all."""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the options."""
+    parser.add_argument(
+        "source",
+        metavar="SOURCE",
+        help="pictures to judge: a folder, or mnist:FOLDER, fashion:FOLDER, cifar10:FOLDER, digits",
+    )
+    known = parser.add_mutually_exclusive_group()
+    known.add_argument(
+        "--normal", metavar="SOURCE", help="pictures known to be normal, to train on; of a set, its training part"
+    )
+    known.add_argument("--model", type=Path, metavar="DIR", help="--out folder of an earlier run: judge as it did")
+    parser.add_argument(
+        "--class",
+        dest="normal_class",
+        metavar="NAME",
+        help="only this class is normal: a digit, or a folder inside SOURCE and --normal such as `good`; "
+        "where there are others, the AUROC says how well they are told apart",
+    )
+    parser.add_argument("--each-class", action="store_true", help="a table: each class in turn against the rest")
+    parser.add_argument(
+        "--false-alarms",
+        type=float,
+        metavar="SHARE",
+        help="share of normal pictures that may be flagged (default: 0.05, or as in --model)",
+    )
+    parser.add_argument(
+        "--held-out",
+        type=float,
+        default=0.2,
+        metavar="SHARE",
+        help="part of the normal pictures that sets the threshold, unseen by training (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--score", choices=("mean", "peak"), default="mean", help="error of the whole picture, or of its worst spot"
+    )
+    parser.add_argument(
+        "--size", type=int, metavar="PIXELS", help="square that pictures are squeezed into (default: 64; a set's own)"
+    )
+    parser.add_argument("--colour", action="store_true", help="look at colours as well; grey is quicker")
+    parser.add_argument("--numbers", type=int, default=16, help="length of the code (default: %(default)s)")
+    parser.add_argument("--steps", type=int, default=500, help="of training, 64 pictures each (default: %(default)s)")
+    parser.add_argument(
+        "--seed", type=int, default=0, help="of training, and of what is held out (default: %(default)s)"
+    )
+    parser.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:N or mps (default: %(default)s)")
+    parser.add_argument(
+        "--out", type=Path, default=Path("anomalies"), metavar="DIR", help="folder for results (default: %(default)s)"
+    )
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Train or load, judge, print, and write what was found."""
+    from rich.console import Console
+
+    from restore.images.files import check_target_folder
+
+    _check(arguments)
+    check_target_folder(arguments.out)
+    console = Console(highlight=False, soft_wrap=True)
+    if arguments.each_class:
+        from restore.cli.anomaly_table import judge_each_class
+
+        return judge_each_class(arguments, console)
+    return _judge(arguments, console)
+
+
+def _check(arguments: argparse.Namespace) -> None:
+    for name, least in (("steps", 1), ("numbers", 1)):
+        if getattr(arguments, name) < least:
+            raise UsageError(f"--{name}: must be {least} or more, not {getattr(arguments, name)}")
+    if not 0.0 < arguments.held_out < 1.0:
+        raise UsageError(f"--held-out: must be above 0 and below 1, not {arguments.held_out:g}")
+    if arguments.each_class and (arguments.normal_class is not None or arguments.model is not None):
+        raise UsageError("--each-class: trains a network for every class; leave out --class and --model")
+
+
+def _judge(arguments: argparse.Namespace, console: "Console") -> int:
+    from rich.progress import Progress
+
+    from restore.codes.gathering import class_of
+    from restore.codes.pictures import open_pictures
+    from restore.errors import ImageError
+    from restore.images.files import FoundImage
+
+    unreadable: dict[str, str] = {}
+
+    def note(photo: FoundImage, error: ImageError) -> None:
+        unreadable[photo.relative.as_posix()] = str(error)
+        console.print(f"restore: {error}", style="red")
+
+    with Progress(console=console, disable=not sys.stderr.isatty()) as progress:
+        opened = open_pictures(arguments.source)  # before an hour of training, not after
+        detector = _load(arguments) if arguments.model else _train(arguments, progress, note)
+        source = open_pictures(arguments.source, detector.encoder.channels, detector.size)
+        task = progress.add_task("judging", total=len(opened))
+        judgements: list[Judgement] = []
+        for judgement in detector.judge(source, class_of, note):
+            judgements.append(judgement)
+            progress.advance(task)
+        judgements.sort(key=lambda entry: -entry.score)
+        flagged = [entry for entry in judgements if entry.flagged]
+        task = progress.add_task("drawing", total=min(len(flagged), _MOST_DRAWN))
+        _write_pictures(arguments, detector, flagged[:_MOST_DRAWN], len(judgements), lambda: progress.advance(task))
+    summary = _summary(arguments, detector, judgements) | {"unreadable": unreadable}
+    _write_tables(arguments.out, summary, judgements)
+    for entry in flagged[:_MOST_PRINTED]:
+        console.print(f"{entry.score:.4g}  {entry.name}", markup=False)
+    if len(flagged) > _MOST_PRINTED:
+        console.print(f"... and {len(flagged) - _MOST_PRINTED} more")
+    console.print(
+        f"{len(flagged)} of {len(judgements)} pictures lie above {detector.threshold:.4g}, "
+        f"which at most {100 * detector.rate:g} % of normal ones do"
+    )
+    if "auroc" in summary:
+        console.print(
+            f"AUROC {summary['auroc']:.4f}; flagged: {100 * summary['flagged_of_normal']:.1f} % of class "
+            f"{arguments.normal_class}, {100 * summary['flagged_of_others']:.1f} % of the others"
+        )
+    out = arguments.out
+    console.print(
+        f"to look at: {out / 'anomalies.html'}; all: anomalies.csv, anomalies.json; for the next batch: --model {out}"
+    )
+    return 1 if unreadable else 0
+
+
+def _train(arguments: argparse.Namespace, progress: "Progress", note: "OnFailure") -> "Detector":
+    from restore.models.bundle import save_bundle
+
+    normal = read_normal(arguments, progress, note)
+    images = normal.images
+    if arguments.normal_class is not None:
+        images = of_class(normal, arguments.normal_class)
+    detector = build_detector(arguments, images, progress, "training")
+    save_bundle(arguments.out / "bundle", detector.encoder.network.state_dict(), detector.encoder.card)
+    return detector
+
+
+def read_normal(arguments: argparse.Namespace, progress: "Progress", note: "OnFailure | None") -> "Gathered":
+    """The normal pictures, in memory, at the size that the network is to see."""
+    from restore.codes.gathering import gather
+    from restore.codes.pictures import open_pictures
+    from restore.images.sets import PICTURE_SETS
+
+    text = arguments.normal
+    if text is None:
+        if arguments.source.partition(":")[0] not in PICTURE_SETS:
+            raise UsageError("--normal: name pictures that are known to be normal, or --model of an earlier run")
+        text = arguments.source.removesuffix(":test") + ":train"
+    own = text.partition(":")[0] in PICTURE_SETS
+    source = open_pictures(text, 3 if arguments.colour else 1, arguments.size or (None if own else _SIZE))
+    task = progress.add_task("reading", total=len(source))
+    return gather(source, lambda count: progress.advance(task, count), note)
+
+
+def of_class(pictures: "Gathered", name: str) -> "Tensor":
+    """The pictures of a class."""
+    import torch
+
+    labels = pictures.labels
+    if labels is None or name not in labels:
+        classes = ", ".join(sorted(set(labels or ()))) or "none: folders inside the folder of photos would be"
+        raise UsageError(f"--class: {name} is not among the classes of the normal pictures ({classes})")
+    return pictures.images[torch.tensor([label == name for label in labels])]
+
+
+def build_detector(arguments: argparse.Namespace, images: "Tensor", progress: "Progress", title: str) -> "Detector":
+    """Train on normal pictures `(N, C, S, S)` as the options say."""
+    from restore.codes.anomalies import train_detector
+    from restore.models.base import Autoencoder
+    from restore.tasks.fitting import fit_reconstruction
+
+    task = progress.add_task(title, total=arguments.steps)
+
+    def train(network: Autoencoder, seen: "Tensor") -> None:
+        steps, seed, device = arguments.steps, arguments.seed, arguments.device
+        fit_reconstruction(network, seen, steps, seed, device=device, advance=lambda n: progress.advance(task, n))
+
+    rate = _RATE if arguments.false_alarms is None else arguments.false_alarms
+    return train_detector(
+        images, arguments.numbers, train, arguments.score, arguments.held_out, rate, arguments.seed, arguments.device
+    )
+
+
+def _load(arguments: argparse.Namespace) -> "Detector":
+    import json
+
+    import numpy as np
+
+    from restore.codes.anomalies import Detector
+    from restore.codes.encoder import Encoder
+
+    path = arguments.model / "anomalies.json"
+    try:
+        record = json.loads(path.read_text(encoding="utf-8"))
+        scores = np.array(record["held_out_scores"], dtype=np.float64)
+        size, kind, rate = int(record["size"]), record["score"], float(record["false_alarms"])
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise UsageError(f"--model: {path} is not the record of `restore anomalies` ({error})") from error
+    encoder = Encoder.from_bundle(arguments.model / "bundle", arguments.device)
+    return Detector(encoder, size, kind, scores, rate if arguments.false_alarms is None else arguments.false_alarms)
+
+
+def _summary(arguments: argparse.Namespace, detector: "Detector", judgements: "list[Judgement]") -> Json:
+    from restore.codes.anomalies import area_under_curve
+
+    summary: Json = {
+        "source": arguments.source,
+        "normal": arguments.normal,
+        "class": arguments.normal_class,
+        "size": detector.size,
+        "score": detector.kind,
+        "numbers": detector.encoder.network.code_channels,
+        "false_alarms": detector.rate,
+        "threshold": detector.threshold,
+        "judged": len(judgements),
+        "flagged": sum(entry.flagged for entry in judgements),
+        "held_out_scores": detector.held_out.tolist(),
+    }
+    labels = [entry.label for entry in judgements]
+    if arguments.normal_class is not None and len(set(labels)) > 1 and None not in labels:
+        odd = [label != arguments.normal_class for label in labels]
+        summary["auroc"] = area_under_curve([entry.score for entry in judgements], odd)
+        for name, wanted in (("flagged_of_normal", False), ("flagged_of_others", True)):
+            chosen = [entry.flagged for entry, is_odd in zip(judgements, odd, strict=True) if is_odd == wanted]
+            summary[name] = sum(chosen) / len(chosen)
+    return summary
+
+
+def _write_tables(out: Path, summary: Json, judgements: "list[Judgement]") -> None:
+    import json
+
+    from restore.codes.anomalies import judgements_as_csv
+    from restore.images.files import write_atomically
+
+    pictures = [
+        {"name": e.name, "label": e.label, "score": e.score, "normal_share": e.normal_share, "flagged": e.flagged}
+        for e in judgements
+    ]
+    text = json.dumps({**summary, "pictures": pictures}, indent=2, ensure_ascii=False)
+    write_atomically(out / "anomalies.csv", judgements_as_csv(judgements).encode())
+    write_atomically(out / "anomalies.json", (text + "\n").encode())
+
+
+def _write_pictures(
+    arguments: argparse.Namespace,
+    detector: "Detector",
+    flagged: "list[Judgement]",
+    judged: int,
+    advance: "Callable[[], None]",
+) -> None:
+    """Heat maps of the flagged pictures, and the page that shows them; photos are read again, at their own size."""
+    import shlex
+
+    import restore
+    from restore.codes.heat import anomaly_page, heat_over, shown_picture
+    from restore.codes.pictures import open_pictures
+    from restore.images.codec import encode
+    from restore.images.files import write_atomically
+    from restore.images.tensors import to_pixels
+
+    out = arguments.out
+    entries = {entry.name: entry for entry in flagged}
+    source = open_pictures(arguments.source, detector.encoder.channels).chosen(entries.keys(), None)
+    shown: dict[str, tuple[Judgement, Tensor, Tensor]] = {}
+    for batch in source.batches(1, on_failure=lambda *_: None):  # it was read before
+        entry, picture = entries[batch.names[0]], shown_picture(batch.images[0])
+        heat = heat_over(picture, entry.error)
+        write_atomically(out / "heat" / f"{entry.name}.png", encode(to_pixels(heat), ".png"))
+        shown[entry.name] = (entry, picture, heat)
+        advance()
+    ordered = [shown[entry.name] for entry in flagged if entry.name in shown]
+    lead = [
+        f"{len(flagged)} of {judged} pictures are given back worse than normal ones by a network that has seen normal "
+        f"pictures only; of further normal pictures, at most {100 * detector.rate:g} % would be flagged."
+    ]
+    counts = [("judged", str(judged)), ("flagged", str(len(flagged))), ("threshold", f"{detector.threshold:.4g}")]
+    command = shlex.join(["restore", *sys.argv[1:]])
+    page = anomaly_page(ordered, lead, counts, command, f"restore anomalies {restore.__version__}")
+    write_atomically(out / "anomalies.html", page.encode())

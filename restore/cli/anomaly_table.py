@@ -1,0 +1,122 @@
+"""`restore anomalies --each-class`: one class against the rest, for every class."""
+
+import argparse
+import csv
+import io
+import json
+import sys
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, fields
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+
+from restore.cli.anomalies import build_detector, of_class, read_normal
+from restore.errors import UsageError
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.progress import Progress
+
+    from restore.codes.gathering import Gathered
+
+__all__ = ["ClassRow", "judge_each_class"]
+
+Floats = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class ClassRow:
+    """One class as the normal one.
+
+    Attributes:
+        normal_class: Its name.
+        normal_pictures: How many there were, those held out among them.
+        auroc: Probability that a picture of another class is odder than one of this.
+        pca_auroc: The same with PCA of as many numbers.
+        flagged_of_normal: Share of the judged pictures of this class above the threshold: false alarms.
+        flagged_of_others: Share of the others: what was found.
+    """
+
+    normal_class: str
+    normal_pictures: int
+    auroc: float
+    pca_auroc: float
+    flagged_of_normal: float
+    flagged_of_others: float
+
+
+def judge_each_class(arguments: argparse.Namespace, console: "Console") -> int:
+    """Train a network for each class, and write the table."""
+    from rich.progress import Progress
+    from rich.table import Table
+
+    from restore.codes.heat import draw_curves
+    from restore.images.files import write_atomically
+
+    with Progress(console=console, disable=not sys.stderr.isatty()) as progress:
+        rows, curves = _rows(arguments, progress)
+    means = {name: float(np.mean([getattr(row, name) for row in rows])) for name in _SHARES}
+    table = Table("normal", "pictures", "AUROC", "PCA", "false alarms", "found")
+    for row in rows:
+        shares = (f"{100 * share:.1f} %" for share in (row.flagged_of_normal, row.flagged_of_others))
+        table.add_row(row.normal_class, str(row.normal_pictures), f"{row.auroc:.4f}", f"{row.pca_auroc:.4f}", *shares)
+    shares = (f"{100 * means[name]:.1f} %" for name in _SHARES[2:])
+    table.add_row("mean", "", f"{means['auroc']:.4f}", f"{means['pca_auroc']:.4f}", *shares, style="bold")
+    console.print(table)
+    settings = {name: getattr(arguments, name) for name in ("source", "score", "numbers", "steps", "seed", "held_out")}
+    text = json.dumps({**settings, "mean": means, "rows": [asdict(row) for row in rows]}, indent=2)
+    out = arguments.out
+    write_atomically(out / "classes.json", (text + "\n").encode())
+    write_atomically(out / "classes.csv", _as_csv(rows).encode())
+    write_atomically(out / "classes.png", draw_curves(curves))
+    console.print(f"everything: {out / 'classes.json'}, classes.csv, classes.png")
+    return 0
+
+
+_SHARES = ("auroc", "pca_auroc", "flagged_of_normal", "flagged_of_others")
+
+
+def _rows(
+    arguments: argparse.Namespace, progress: "Progress"
+) -> tuple[list[ClassRow], dict[str, tuple[Floats, list[bool]]]]:
+    from restore.codes.anomalies import area_under_curve, pca_scores
+    from restore.codes.gathering import gather
+    from restore.codes.pictures import open_pictures
+
+    normal = read_normal(arguments, progress, None)
+    source = open_pictures(arguments.source, normal.images.shape[1], normal.images.shape[-1])
+    task = progress.add_task("reading", total=len(source))
+    judged: Gathered = gather(source, lambda count: progress.advance(task, count))
+    if normal.labels is None or judged.labels is None:
+        raise UsageError("--each-class: needs classes; of photos, those are the folders inside SOURCE and --normal")
+    rows: list[ClassRow] = []
+    curves: dict[str, tuple[Floats, list[bool]]] = {}
+    for name in sorted(set(normal.labels)):
+        images = of_class(normal, name)
+        detector = build_detector(arguments, images, progress, f"training on {name}")
+        scores = detector.scores(judged.images)
+        linear = pca_scores(images, judged.images, arguments.numbers, arguments.score)
+        odd = [label != name for label in judged.labels]
+        flagged = scores > detector.threshold
+        rows.append(
+            ClassRow(
+                name,
+                len(images),
+                area_under_curve(scores.tolist(), odd),
+                area_under_curve(linear.tolist(), odd),
+                float(flagged[~np.array(odd)].mean()),
+                float(flagged[odd].mean()),
+            )
+        )
+        curves[f"{name} ({rows[-1].auroc:.3f})"] = (scores, odd)
+    return rows, curves
+
+
+def _as_csv(rows: Sequence[ClassRow]) -> str:
+    text = io.StringIO()
+    writer = csv.DictWriter(text, [field.name for field in fields(ClassRow)], lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(asdict(row) for row in rows)
+    return text.getvalue()

@@ -1,0 +1,149 @@
+"""`restore probe`: what the codes of autoencoders are worth, beside PCA of as many numbers."""
+
+import argparse
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from restore.errors import UsageError
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.progress import Progress
+    from torch import Tensor
+
+    from restore.codes.gathering import Gathered
+    from restore.codes.probe import ProbeRow
+
+__all__ = ["add_arguments", "run"]
+
+_TEST_SHARE = 0.2
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the options."""
+    parser.add_argument(
+        "source",
+        nargs="?",
+        default="digits",
+        metavar="SOURCE",
+        help="mnist:FOLDER, fashion:FOLDER, cifar10:FOLDER, digits (default), whose own parts train and test; "
+        "or a folder of photos, in which folders are classes",
+    )
+    parser.add_argument("--bundle", nargs="+", required=True, help="one or more bundles of autoencoders")
+    parser.add_argument(
+        "--size",
+        type=int,
+        metavar="PIXELS",
+        help="square that every picture is squeezed into; the bundle's own if left out",
+    )
+    parser.add_argument(
+        "--test", metavar="SOURCE", help="pictures to measure on; for photos, a fifth of them if left out"
+    )
+    parser.add_argument("--limit", type=int, metavar="N", help="take no more than N training pictures, drawn by --seed")
+    parser.add_argument("--seed", type=int, default=0, help="of what is drawn (default: %(default)s)")
+    parser.add_argument("--out", type=Path, default=Path("probe"), help="folder for results (default: %(default)s)")
+    parser.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:N or mps (default: %(default)s)")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Measure, print the table, and write JSON, CSV and a picture."""
+    import json
+    from dataclasses import asdict
+
+    from rich.console import Console
+    from rich.progress import Progress
+
+    from restore.codes.encoder import Encoder
+    from restore.codes.probe import probe_bundle, probe_pca, rows_as_csv
+    from restore.codes.probe_plot import draw_probe
+    from restore.images.files import check_target_folder, write_atomically
+
+    if arguments.limit is not None and arguments.limit < 2:
+        raise UsageError(f"--limit: must be 2 or more, not {arguments.limit}")
+    check_target_folder(arguments.out)
+    encoders = {name.rstrip("/"): Encoder.from_bundle(name, arguments.device) for name in arguments.bundle}
+    shapes = {(encoder.channels, arguments.size or encoder.size) for encoder in encoders.values()}
+    if len(shapes) > 1:
+        raise UsageError("--bundle: pictures of one size and kind are compared; name --size, or bundles that agree")
+    ((channels, size),) = shapes
+    console = Console(highlight=False, soft_wrap=True)
+    rows: list[ProbeRow] = []
+    pictures: list[Tensor] = []
+    with Progress(console=console, disable=not sys.stderr.isatty()) as progress:
+        train, test = _read(arguments, channels, size, progress)
+        names = _short_names(list(encoders))
+        task = progress.add_task("measuring", total=2 * len(encoders))
+        measured: set[int] = set()
+        for name, encoder in zip(names, encoders.values(), strict=True):
+            progress.update(task, description=name)
+            results = [probe_bundle(name, encoder, train, test)]
+            progress.advance(task)
+            numbers = results[0][0].numbers
+            if numbers not in measured:
+                measured.add(numbers)
+                results.append(probe_pca(numbers, train, test))
+            progress.advance(task)
+            rows += [row for row, _ in results]
+            pictures += [given_back for _, given_back in results]
+    _print(rows, console)
+    record = {
+        "source": arguments.source,
+        "test": arguments.test,
+        "size": size,
+        "channels": channels,
+        "training_pictures": len(train.images),
+        "test_pictures": len(test.images),
+        "classes": sorted(set(train.labels or ())),
+        "seed": arguments.seed,
+        "rows": [asdict(row) for row in rows],
+    }
+    out = arguments.out
+    write_atomically(out / "probe.json", (json.dumps(record, indent=2, ensure_ascii=False) + "\n").encode())
+    write_atomically(out / "probe.csv", rows_as_csv(rows).encode())
+    write_atomically(out / "probe.png", draw_probe(test.images, rows, pictures))
+    counted = f"{len(train.images)} training and {len(test.images)} test pictures of {size} x {size}"
+    classes = f"{len(set(train.labels))} classes" if train.labels else "no classes, so nothing was read from the codes"
+    console.print(f"{counted}, {classes}; everything: {out / 'probe.json'}, probe.csv, probe.png")
+    return 0
+
+
+def _read(arguments: argparse.Namespace, channels: int, size: int, progress: "Progress") -> "tuple[Gathered, Gathered]":
+    from restore.codes.gathering import gather
+    from restore.codes.pictures import open_pictures
+    from restore.codes.probe import divided
+    from restore.images.sets import PICTURE_SETS
+
+    source, test = arguments.source, arguments.test
+    if test is None and source.partition(":")[0] in PICTURE_SETS:
+        source, test = source + ":train", source + ":test"
+    sources = [open_pictures(text, channels, size) for text in (source, test) if text is not None]
+    task = progress.add_task("reading", total=sum(map(len, sources)))
+    parts = [gather(part, lambda count: progress.advance(task, count)) for part in sources]
+    train, measured = parts if len(parts) == 2 else divided(parts[0], _TEST_SHARE, arguments.seed)
+    if arguments.limit is not None and arguments.limit < len(train.images):
+        import torch
+
+        from restore.seeds import generator_for
+
+        order = torch.randperm(len(train.images), generator=generator_for(arguments.seed, "limit"))
+        train = train.chosen(order[: arguments.limit])
+    return train, measured
+
+
+def _short_names(bundles: list[str]) -> list[str]:
+    """What distinguishes the bundles: the names on their cards, or their paths where two are alike."""
+    from restore.models.bundle import find_bundle, read_card
+
+    names = [read_card(find_bundle(bundle)).name for bundle in bundles]
+    return names if len(set(names)) == len(names) else bundles
+
+
+def _print(rows: "list[ProbeRow]", console: "Console") -> None:
+    from rich.table import Table
+
+    table = Table("code", "numbers", "squared error", "PSNR, dB", "read by a line", "of the training pictures")
+    for row in rows:
+        shares = ("-" if share is None else f"{100 * share:.2f} %" for share in (row.accuracy, row.train_accuracy))
+        table.add_row(row.method, str(row.numbers), f"{row.mse:.5f}", f"{row.psnr:.2f}", *shares)
+    console.print(table)

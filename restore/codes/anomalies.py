@@ -1,0 +1,280 @@
+"""Pictures that are unlike the normal ones: those that a network trained on normal pictures gives back badly.
+
+The threshold is a promise about false alarms (split conformal prediction; Vovk et al. 2005): of normal pictures like
+those that were held out from training, at most the stated share is flagged, whatever the network and its errors are.
+"""
+
+import csv
+import io
+import math
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from restore.codes.encoder import Encoder
+from restore.codes.pictures import OnFailure, PictureSource
+from restore.devices import choose_device
+from restore.errors import DataError, UsageError
+from restore.models.base import Autoencoder
+from restore.models.bundle import ModelCard, network_entry
+from restore.models.dense import DeepAutoencoder
+from restore.seeds import derive_seed, generator_for
+
+__all__ = [
+    "Detector",
+    "Judgement",
+    "ScoreKind",
+    "TrainNetwork",
+    "area_under_curve",
+    "error_maps",
+    "judgements_as_csv",
+    "pca_scores",
+    "scores_of",
+    "threshold_for",
+    "train_detector",
+]
+
+ScoreKind = Literal["mean", "peak"]
+TrainNetwork = Callable[[Autoencoder, Tensor], None]
+"""Trains a network in place to give back pictures `(N, C, H, W)` float32 in [0, 1]; see `restore.tasks.fitting`."""
+
+_WIDTH = 128
+"""Of the layers around the code."""
+_PEAK_SHARE = 8
+"""The window of `peak` is this part of a side: a stain or a folded corner fills it."""
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """What is said of one picture.
+
+    Attributes:
+        name: As its source names it.
+        label: What it shows, where the source says so.
+        score: Reconstruction error; 0 is perfect.
+        normal_share: Share of normal pictures that are at least as odd: small is suspicious.
+        flagged: Whether the score lies above the threshold.
+        error: `(1, H, W)` float32: where the error lies.
+        given_back: `(C, H, W)` float32: what the network made of it.
+    """
+
+    name: str
+    label: str | None
+    score: float
+    normal_share: float
+    flagged: bool
+    error: Tensor
+    given_back: Tensor
+
+
+class Detector:
+    """A network that has seen normal pictures only, and what it made of others that are normal too.
+
+    Args:
+        encoder: The network.
+        size: Side of the square that pictures are squeezed into, in pixels.
+        kind: How an error map becomes a score.
+        held_out: `N` scores of normal pictures that training has not seen.
+        rate: Share of normal pictures that may be flagged.
+
+    Raises:
+        UsageError: There are too few held-out pictures for that rate.
+    """
+
+    def __init__(
+        self, encoder: Encoder, size: int, kind: ScoreKind, held_out: npt.NDArray[np.float64], rate: float
+    ) -> None:
+        self.encoder, self.size, self.kind, self.rate = encoder, size, kind, rate
+        self.held_out = np.sort(held_out)
+        self.threshold = threshold_for(self.held_out, rate)
+
+    def judge(
+        self,
+        source: PictureSource,
+        label_of: Callable[[str], str | None] = lambda _: None,
+        on_failure: OnFailure | None = None,
+    ) -> Iterator[Judgement]:
+        """Judge pictures one after the other.
+
+        Args:
+            source: Opened with the encoder's channels, and `size`.
+            label_of: What a photo of this name shows; sets say so themselves.
+            on_failure: Told of photos that cannot be read.
+        """
+        for batch in source.batches(64, on_failure):
+            given_back = self.encoder.reconstruct(batch.images)
+            errors = error_maps(batch.images, given_back)
+            scores = scores_of(errors, self.kind)
+            for index, (name, score) in enumerate(zip(batch.names, scores.tolist(), strict=True)):
+                label = label_of(name) if batch.labels is None else str(int(batch.labels[index]))
+                share = self.normal_share(score)
+                flagged = score > self.threshold
+                yield Judgement(name, label, score, share, flagged, errors[index], given_back[index])
+
+    def scores(self, images: Tensor) -> npt.NDArray[np.float64]:
+        """Scores of pictures `(N, C, S, S)` float32 in [0, 1]: `(N,)`."""
+        parts = [scores_of(error_maps(part, self.encoder.reconstruct(part)), self.kind) for part in images.split(256)]
+        scores: npt.NDArray[np.float64] = torch.cat(parts).numpy()
+        return scores
+
+    def normal_share(self, score: float) -> float:
+        """Share of normal pictures that are at least as odd: (1 + held-out ones as odd) / (1 + held-out ones)."""
+        at_least = len(self.held_out) - int(np.searchsorted(self.held_out, score, side="left"))
+        return (1 + at_least) / (1 + len(self.held_out))
+
+
+def train_detector(
+    normal: Tensor,
+    numbers: int,
+    train: TrainNetwork,
+    kind: ScoreKind = "mean",
+    held_out: float = 0.2,
+    rate: float = 0.05,
+    seed: int = 0,
+    device: str = "auto",
+) -> Detector:
+    """Train a dense network on normal pictures, and set the threshold on others that are normal too.
+
+    Args:
+        normal: `(N, C, S, S)` float32 in [0, 1].
+        numbers: Length of the code: short enough that odd pictures do not pass through it.
+        train: How to train.
+        kind: How an error map becomes a score.
+        held_out: Share of the pictures that training does not see, in (0, 1).
+        rate: Share of normal pictures that may be flagged.
+        seed: Decides the first weights and what is held out.
+        device: As for `choose_device`.
+
+    Raises:
+        UsageError: There are too few pictures for that rate.
+    """
+    held_out_count = round(held_out * len(normal))
+    threshold_for(np.zeros(held_out_count), rate)  # refuses before the training, not after
+    order = torch.randperm(len(normal), generator=generator_for(seed, "held out"))
+    channels, size = normal.shape[1], normal.shape[-1]
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(derive_seed(seed, "weights"))
+        network = DeepAutoencoder((_WIDTH, numbers), size, channels)
+    train(network, normal[order[held_out_count:]])
+    card = ModelCard(
+        name="anomalies",
+        network=network_entry(network),
+        description="Gives back what looks like the pictures it was trained on, and nothing else.",
+        training={"crop_size": size, "photos": len(normal) - held_out_count, "seed": seed},
+    )
+    encoder = Encoder(network, card, choose_device(device))
+    detector = Detector(encoder, size, kind, np.zeros(held_out_count), rate)
+    return Detector(encoder, size, kind, detector.scores(normal[order[:held_out_count]]), rate)
+
+
+def pca_scores(normal: Tensor, images: Tensor, numbers: int, kind: ScoreKind) -> npt.NDArray[np.float64]:
+    """Scores by the error of PCA, to measure the network against.
+
+    Args:
+        normal: `(N, C, S, S)` float32 in [0, 1]: what PCA is fitted to.
+        images: `(M, C, S, S)`: what is scored.
+        numbers: Components.
+        kind: How an error map becomes a score.
+
+    Returns:
+        `(M,)`.
+    """
+    from sklearn.decomposition import PCA
+
+    flat = normal.flatten(1).numpy()
+    pca = PCA(min(numbers, *flat.shape), random_state=0).fit(flat)
+    given_back = pca.inverse_transform(pca.transform(images.flatten(1).numpy()))
+    errors = error_maps(images, torch.from_numpy(given_back).float().view_as(images))
+    scores: npt.NDArray[np.float64] = scores_of(errors, kind).numpy()
+    return scores
+
+
+def error_maps(images: Tensor, given_back: Tensor) -> Tensor:
+    """Squared errors.
+
+    Args:
+        images: `(B, C, H, W)` float32 in [0, 1].
+        given_back: As `images`; clamped to [0, 1] here.
+
+    Returns:
+        `(B, 1, H, W)`: means over the channels.
+    """
+    return (images - given_back.clamp(0.0, 1.0)).square().mean(dim=1, keepdim=True)
+
+
+def scores_of(errors: Tensor, kind: ScoreKind) -> Tensor:
+    """One number per picture.
+
+    Args:
+        errors: `(B, 1, H, W)`.
+        kind: `mean` over the picture; or `peak`: the largest mean over a square of an eighth of the shorter side.
+
+    Returns:
+        `(B,)` float64.
+    """
+    errors = errors.double()
+    if kind == "mean":
+        return errors.flatten(1).mean(dim=1)
+    window = max(min(errors.shape[-2:]) // _PEAK_SHARE, 1)
+    return F.avg_pool2d(errors, window, stride=1).flatten(1).amax(dim=1)
+
+
+def threshold_for(held_out: npt.NDArray[np.float64], rate: float) -> float:
+    """The smallest score above which at most a share `rate` of normal pictures lies.
+
+    That is the ceil((N + 1) (1 - rate))-th smallest of N held-out scores: a further picture of their kind exceeds it
+    with a probability of at most `rate` (Vovk et al. 2005).
+
+    Args:
+        held_out: `N` scores of normal pictures that training has not seen, sorted.
+        rate: In (0, 1).
+
+    Raises:
+        UsageError: `rate` is out of range, or N is below 1 / rate - 1.
+    """
+    if not 0.0 < rate < 1.0:
+        raise UsageError(f"--false-alarms: must be above 0 and below 1, not {rate:g}")
+    count = len(held_out)
+    place = math.ceil((count + 1) * (1.0 - rate) - 1e-9)  # without the rounding of the product
+    if place > count:
+        needed = math.ceil(1.0 / rate - 1e-9) - 1
+        raise UsageError(
+            f"--false-alarms: {rate:g} needs {needed} normal pictures that training has not seen, and there are "
+            f"{count}; give more normal pictures, a larger --held-out, or a rate of {1 / (count + 1):.2g} or more"
+        )
+    return float(held_out[place - 1])
+
+
+def area_under_curve(scores: Sequence[float], odd: Sequence[bool]) -> float:
+    """Probability that an odd picture has a higher score than a normal one (AUROC), ties counting half.
+
+    Args:
+        scores: Of each picture.
+        odd: Whether it is.
+
+    Raises:
+        DataError: All are odd, or none is.
+    """
+    if len(set(odd)) < 2:
+        raise DataError("an AUROC needs normal pictures and others among those that are judged")
+    from sklearn.metrics import roc_auc_score
+
+    return float(roc_auc_score(odd, scores))
+
+
+def judgements_as_csv(judgements: Sequence[Judgement]) -> str:
+    """One line for each picture, in their order."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(["flagged", "name", "label", "score", "normal_share"])
+    for entry in judgements:
+        writer.writerow(
+            [int(entry.flagged), entry.name, entry.label or "", f"{entry.score:.6g}", f"{entry.normal_share:.4g}"]
+        )
+    return text.getvalue()
