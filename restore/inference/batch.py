@@ -147,7 +147,7 @@ class _Batch:
         if self.auto:
             job.damage = estimate_damage(unit_range(job.page.pixels))
             if is_clean(job.damage, self.protocol):
-                job.copy = "clean already"
+                job.copy = f"clean already: noise {job.damage.noise:.1f} of 255, blur {job.damage.blur:.1f} pixels"
                 if not self._needs_encoding(job):
                     job.page = None
                     self._give_back(job)

@@ -70,10 +70,11 @@ class Section:
 
 @dataclass(frozen=True)
 class Value:
-    """A text in a cell; the best of its row is bold."""
+    """A text in a cell; the best of its row is bold, and prose may take several lines."""
 
     text: str
     best: bool = False
+    prose: bool = False
 
 
 @dataclass(frozen=True)
@@ -240,7 +241,8 @@ def _table(table: Table) -> str:
 
 
 def _value(value: Value) -> str:
-    return f"<{'b' if value.best else 'span'}>{escape(value.text)}</{'b' if value.best else 'span'}>"
+    tag = "b" if value.best else "span"
+    return f"<{tag}{' class=prose' if value.prose else ''}>{escape(value.text)}</{tag}>"
 
 
 def _facts(facts: Sequence[Fact]) -> str:

@@ -111,7 +111,7 @@ def _page(results: Sequence[PhotoResult], command: str) -> str:
             paragraphs.append(f"The first {_MOST_COMPARISONS} of {len(shown_results)}.")
         comparisons = [_comparison(result) for result in shown_results[:_MOST_COMPARISONS]]
         sections.append(Section("Before and after", paragraphs, comparisons))
-    rows = [Row(shown(result.source), [[Value(text)] for text in _cells(result)]) for result in results]
+    rows = [Row(shown(result.source), [[value] for value in _cells(result)]) for result in results]
     columns = ("photo", "became", "why, and what else there is to say", "noise", "megapixels", "seconds")
     caption = "Every photo, failures first; noise is the estimated standard deviation, of 255"
     lead = [f"{summary_of(results)}."] + ([f"Made by: {command}"] if command else [])
@@ -126,11 +126,12 @@ def _page(results: Sequence[PhotoResult], command: str) -> str:
     return build_page(page)
 
 
-def _cells(result: PhotoResult) -> list[str]:
+def _cells(result: PhotoResult) -> list[Value]:
     remarks = "; ".join(part for part in (_reason(result), *result.notes) if part)
     noise = "" if result.damage is None else f"{result.damage.noise:.1f}"
     size = f"{result.megapixels:.1f}" if result.megapixels else ""
-    return [result.status, remarks, noise, size, f"{result.seconds:.2f}"]
+    plain = (Value(text) for text in (noise, size, f"{result.seconds:.2f}"))
+    return [Value(result.status), Value(remarks, prose=True), *plain]
 
 
 def _comparison(result: PhotoResult) -> Comparison:
