@@ -1,12 +1,10 @@
 import math
-from io import BytesIO
 from pathlib import Path
 
 import cv2
 import numpy as np
 import numpy.typing as npt
 import pytest
-from PIL import Image
 
 from restore.errors import UsageError
 from restore.images.codec import decode
@@ -16,32 +14,10 @@ from restore.inference.damage import CLEAN_LIMITS, Damage, estimate_damage, is_c
 from restore.inference.protocols import PROTOCOLS
 from restore.inference.restorer import Restorer
 from restore.scores import psnr
+from tests.helpers.damage import Pixels, as_file, blurred, jpeg, noisy
 
 PHOTOS = {photo.relative.stem: decode(photo.path).pixels for photo in sample_photos()}
 SHARP = sorted(set(PHOTOS) - {"page"})
-Pixels = npt.NDArray[np.uint8]
-
-
-def noisy(pixels: Pixels, sigma: float, seed: int = 0) -> npt.NDArray[np.float32]:
-    """With white noise in 8-bit units, neither clipped nor rounded, in [0, 1]."""
-    noise = np.random.default_rng(seed).standard_normal(pixels.shape, np.float32)
-    return ((pixels + sigma * noise) / 255.0).astype(np.float32)
-
-
-def as_file(image: npt.NDArray[np.float32]) -> Pixels:
-    pixels: Pixels = np.rint(np.clip(image, 0.0, 1.0) * 255.0).astype(np.uint8)
-    return pixels
-
-
-def jpeg(pixels: Pixels, quality: int) -> Pixels:
-    """Through a JPEG file, its colours at half the resolution."""
-    file = BytesIO()
-    Image.fromarray(pixels).save(file, "JPEG", quality=quality, subsampling="4:2:0")
-    return np.asarray(Image.open(file), np.uint8)
-
-
-def blurred(pixels: Pixels, sigma: float) -> Pixels:
-    return np.asarray(cv2.GaussianBlur(pixels, (0, 0), sigma), np.uint8)
 
 
 @pytest.mark.parametrize("name", sorted(PHOTOS))
@@ -100,8 +76,7 @@ def test_black_on_white_is_a_drawing() -> None:
 @pytest.mark.parametrize("sigma", [0.0, 2.0, 10.0])
 def test_blur_grows_with_blur_and_noise_does_not_hide_it(name: str, sigma: float) -> None:
     estimates = [
-        estimate_damage(as_file(noisy(blurred(PHOTOS[name], blur) if blur else PHOTOS[name], sigma))).blur
-        for blur in (0.0, 1.0, 2.0, 3.0)
+        estimate_damage(as_file(noisy(blurred(PHOTOS[name], blur), sigma))).blur for blur in (0.0, 1.0, 2.0, 3.0)
     ]
     assert estimates == sorted(estimates)
     assert all(estimate > CLEAN_LIMITS["gaussian-blur"].blur for estimate in estimates[1:])
