@@ -52,10 +52,14 @@ def turned(pixels: Array, orientation: int) -> Array:
 def as_sixteen(pixels: Array, highest: int) -> Array:
     """Values from 0 to `highest` spread over 0 to 65535, or over 0 to 255 where `highest` is at most 255.
 
+    What fills its range already is not copied.
+
     Raises:
         ValueError: A value is above `highest`.
     """
     full, dtype = (255, np.uint8) if highest <= 255 else (65535, np.uint16)
+    if highest == full and pixels.dtype == dtype:
+        return pixels
     result = np.empty(pixels.shape, dtype)
     for rows in bands(len(pixels)):
         band = pixels[rows].astype(np.uint32)

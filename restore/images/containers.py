@@ -121,13 +121,13 @@ def png_chunks(file: BinaryIO) -> Iterator[tuple[bytes, bytes]]:
             return
 
 
-def png_with(data: bytes, chunks: Iterable[tuple[bytes, bytes]]) -> bytes:
+def png_with(data: bytes | bytearray, chunks: Iterable[tuple[bytes, bytes]]) -> bytes:
     """A freshly encoded PNG with chunks put behind its header."""
     end = 8 + 25  # the signature and IHDR, whose size is fixed
-    parts = [data[:end]]
+    parts = [bytes(data[:end])]
     for name, payload in chunks:
         parts += [struct.pack(">I", len(payload)), name, payload, struct.pack(">I", zlib.crc32(name + payload))]
-    return b"".join([*parts, data[end:]])
+    return b"".join([*parts, memoryview(data)[end:]])
 
 
 def jp2_boxes(data: bytes) -> Iterator[tuple[bytes, bytes]]:

@@ -85,6 +85,10 @@ def _samples(path: Path, page: tifffile.TiffPage, layout: TiffLayout) -> Array:
     if layout.compression == 1 and sum(count for _, count in pieces) < least:
         raise EOFError("it has fewer bytes than pixels")
     samples: Array = np.empty((layout.height, layout.width, layout.samples), dtype)
+    if page.is_final and not layout.planar:  # the pixels as they are, mostly in one strip of the whole picture
+        stored = dtype.newbyteorder(page.parent.byteorder)
+        page.parent.filehandle.read_array(stored, samples.size, page.dataoffsets[0], out=samples)
+        return samples
     for data, index, shape in page.segments(maxworkers=1, buffersize=_READ_BYTES):
         if data is None:
             raise EOFError("strips or tiles are missing")

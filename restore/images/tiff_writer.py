@@ -20,6 +20,7 @@ __all__ = ["write_tiff"]
 _COMPRESSIONS = {1: "none", 5: "lzw", 8: "adobe_deflate", 32946: "deflate", 32773: "packbits", 50000: "zstd"}
 _LOSSLESS_INSTEAD = "adobe_deflate"
 _CLASSIC_LIMIT = 4_000_000_000
+_AT_A_TIME = 1 << 24  # bytes that are compressed together; it would be 512 MB
 
 
 def write_tiff(document: Document, pages: Iterable[Page], quality: int | None) -> tuple[bytes, list[str]]:
@@ -73,7 +74,7 @@ def _write_page(
     notes: list[str],
 ) -> bool:
     """Write the pixels; whether they are in the same kind of colours as the source's."""
-    options: dict[str, Any] = {"metadata": None, "software": False, "contiguous": False}
+    options: dict[str, Any] = {"metadata": None, "software": False, "contiguous": False, "buffersize": _AT_A_TIME}
     pixels, photometric, same = _coloured(page, layout, options, notes)
     alpha, extra, kinds = page.alpha, page.extra, list[int]()
     channels = [pixels] if pixels.ndim == 3 else [pixels[..., None]]
@@ -98,12 +99,17 @@ def _write_page(
     if kinds:
         options["extrasamples"] = kinds
     _coding(options, samples, layout, quality, notes)
-    if layout is not None and layout.planar and samples.ndim == 3:
+    planar = layout is not None and layout.planar and samples.ndim == 3
+    if planar:
         options["planarconfig"] = "separate"
         samples = np.ascontiguousarray(np.moveaxis(samples, 2, 0))
     elif samples.ndim == 3:
         options["planarconfig"] = "contig"
-    writer.write(samples, photometric=photometric, **options)
+    if "compression" in options or "tile" in options or samples.dtype == np.bool_:
+        writer.write(samples, photometric=photometric, **options)
+    else:  # of a whole array it would make a copy
+        parts = (part[rows] for part in (samples if planar else [samples]) for rows in bands(len(part)))
+        writer.write(parts, shape=samples.shape, dtype=samples.dtype, photometric=photometric, **options)
     return same
 
 

@@ -74,15 +74,18 @@ def write(document: Document, page: Page, file_format: str, quality: int | None)
     return _WRITERS[file_format](_Job(document, page, metadata, quality, notes)), notes
 
 
+def _planes(page: Page) -> Array:
+    """Colours and alpha in one array, `(H, W)` or `(H, W, C)`."""
+    if page.alpha is None:
+        return np.ascontiguousarray(page.pixels)
+    return np.dstack([page.pixels, page.alpha])
+
+
 def _image(page: Page) -> Image.Image:
     """The page as Pillow has it; 8 bits."""
-    pixels = page.pixels
     if page.mode == "CMYK":
-        return Image.fromarray(np.ascontiguousarray(inks_from(pixels, page.inks)), "CMYK")
-    if page.alpha is not None:
-        planes = pixels[..., None] if pixels.ndim == 2 else pixels
-        return Image.fromarray(np.concatenate([planes, page.alpha[..., None]], axis=2))
-    return Image.fromarray(np.ascontiguousarray(pixels))
+        return Image.fromarray(np.ascontiguousarray(inks_from(page.pixels, page.inks)), "CMYK")
+    return Image.fromarray(_planes(page))
 
 
 def _indexed(page: Page, notes: list[str]) -> Image.Image:
@@ -158,14 +161,10 @@ def _jpeg_blocks(metadata: Metadata, notes: list[str]) -> list[tuple[str, bytes]
 
 
 def _write_png(job: _Job) -> bytes:
-    if job.page.pixels.dtype == np.uint16:
-        planes = job.page.pixels[..., None] if job.page.pixels.ndim == 2 else job.page.pixels
-        if job.page.alpha is not None:
-            planes = np.concatenate([planes, job.page.alpha[..., None]], axis=2)
-        deep = planes.squeeze(2) if planes.shape[2] == 1 else planes
-        data = bytes(imagecodecs.png_encode(deep, level=6))
+    if job.page.mode in {"1", "P"} and job.page.pixels.dtype == np.uint8:
+        data: bytes | bytearray = _saved(_indexed(job.page, job.notes), "PNG", {"compress_level": 6})
     else:
-        data = _saved(_indexed(job.page, job.notes), "PNG", {"compress_level": 6})
+        data = imagecodecs.png_encode(_planes(job.page), level=6)
     chunks: list[tuple[bytes, bytes]] = []
     if job.document.format == "PNG":
         for name, block in job.metadata.blocks:
@@ -249,9 +248,7 @@ def _write_pnm(job: _Job) -> bytes:
 
 
 def _write_jp2(job: _Job) -> bytes:
-    planes = job.page.pixels[..., None] if job.page.pixels.ndim == 2 else job.page.pixels
-    if job.page.alpha is not None:
-        planes = np.concatenate([planes, job.page.alpha[..., None]], axis=2)
+    planes = _planes(job.page)
     bits = 8 if planes.dtype == np.uint8 else 16
     if job.document.format == "JPEG2000" and bits == 16:
         bits, planes = job.document.bits, as_bits(planes, job.document.bits)
@@ -259,7 +256,7 @@ def _write_jp2(job: _Job) -> bytes:
         job.notes.append("JPEG 2000 is written without loss; the quality is not used")
     data = bytes(
         imagecodecs.jpeg2k_encode(
-            np.ascontiguousarray(planes.squeeze(2) if planes.shape[2] == 1 else planes),
+            planes,
             level=0,
             reversible=True,
             codecformat="jp2",
