@@ -21,6 +21,7 @@ _COMMANDS: dict[str, tuple[str, str]] = {
     "probe": ("restore.cli.probe", "measure what a code is worth, beside PCA of as many numbers"),
     "anomalies": ("restore.cli.anomalies", "find the pictures that are unlike the normal ones, and where"),
     "bundle": ("restore.cli.bundle", "make a bundle of a training checkpoint"),
+    "encode": ("restore.cli.encode", "codes of pictures: a table, a map, near-duplicates, nearest neighbours"),
 }
 _LIGHTNING: dict[str, str] = {
     "fit": "train; without a configuration, a denoiser on sample photos",

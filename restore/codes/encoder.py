@@ -1,5 +1,6 @@
 """A trained autoencoder at work: pictures to codes, codes to pictures, in float32, so that codes compare."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -121,13 +122,20 @@ class Encoder:
         images = images.to(self.device)
         return self.network.fit(self.network.decode(self.network.encode(images)), images).float().cpu()
 
-    def encode_all(self, source: PictureSource, batch_size: int = 64, on_failure: OnFailure | None = None) -> Codes:
+    def encode_all(
+        self,
+        source: PictureSource,
+        batch_size: int = 64,
+        on_failure: OnFailure | None = None,
+        on_batch: Callable[[int], None] | None = None,
+    ) -> Codes:
         """The codes of all pictures of a source, which must bring them to one size.
 
         Args:
             source: Opened with this encoder's `channels`, and a `size`.
             batch_size: Pictures at a time.
             on_failure: Told of photos that cannot be read; they have no row.
+            on_batch: Told how many pictures each batch had, when it is done.
 
         Raises:
             DataError: No picture can be read, or they differ in size.
@@ -143,6 +151,8 @@ class Encoder:
             names += batch.names
             parts.append(code)
             labels += [] if batch.labels is None else [batch.labels]
+            if on_batch is not None:
+                on_batch(len(batch.names))
         if not parts:
             raise DataError(f"{source.name}: none of its {len(source)} pictures can be read")
         numbers, rows, columns = parts[0].shape[1:]

@@ -1,11 +1,14 @@
 """Pictures from wherever they are, named by a text: photos of any kind, or a small picture set."""
 
+import functools
+import os
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import cast, get_args
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
 from torch.nn import functional as F
@@ -15,9 +18,9 @@ from restore.images.codec import decode
 from restore.images.document import shown
 from restore.images.files import FoundImage, search
 from restore.images.sets import PICTURE_SETS, Part, Pictures, load_pictures
-from restore.images.tensors import to_float
+from restore.images.tensors import to_float, to_pixels
 
-__all__ = ["OnFailure", "PictureBatch", "PictureSource", "as_channels", "open_pictures", "squeezed"]
+__all__ = ["OnFailure", "PictureBatch", "PictureSource", "as_channels", "open_pictures", "squeezed", "thumbnail"]
 
 OnFailure = Callable[[FoundImage, ImageError], None]
 """Told of a photo that cannot be read; the others go on."""
@@ -107,6 +110,40 @@ class PictureSource:
         photos = [photo for photo in self._pictures if photo.relative.as_posix() in names]
         return PictureSource(self.name, photos, self.channels, size)
 
+    def name_of(self, text: str) -> str | None:
+        """The name of the picture that a text means: its name here, or the path of its file; None if it is not here."""
+        names = self._numbers
+        if text in names or isinstance(self._pictures, Pictures):
+            return text if text in names else None
+        path = os.path.realpath(text)
+        return next((name for name, index in names.items() if os.path.realpath(self._path(index)) == path), None)
+
+    def thumbnail(self, name: str, side: int) -> npt.NDArray[np.uint8]:
+        """One picture made to fit into a square, its sides' ratio kept.
+
+        Args:
+            name: As in a batch.
+            side: Of the square, in pixels.
+
+        Returns:
+            `(H, W, 3)` uint8.
+
+        Raises:
+            ImageError: It cannot be read.
+        """
+        index = self._numbers[name]
+        pixels = self._pictures[index] if isinstance(self._pictures, Pictures) else decode(self._path(index)).pixels
+        return thumbnail(to_float(pixels), side)
+
+    @functools.cached_property
+    def _numbers(self) -> dict[str, int]:
+        if isinstance(self._pictures, Pictures):
+            return {self._pictures.name(index): index for index in range(len(self._pictures))}
+        return {photo.relative.as_posix(): index for index, photo in enumerate(self._pictures)}
+
+    def _path(self, index: int) -> Path:
+        return cast("Sequence[FoundImage]", self._pictures)[index].path
+
     def _each(self, on_failure: OnFailure | None) -> Iterator[tuple[str, Tensor, int | None]]:
         if isinstance(self._pictures, Pictures):
             for index, label in enumerate(self._pictures.labels.tolist()):
@@ -182,6 +219,22 @@ def squeezed(images: Tensor, size: int) -> Tensor:
         return images
     resized = F.interpolate(images, size=(size, size), mode="bicubic", antialias=True, align_corners=False)
     return resized.clamp_(0.0, 1.0)
+
+
+def thumbnail(image: Tensor, side: int) -> npt.NDArray[np.uint8]:
+    """A picture made to fit into a square, its sides' ratio kept: `(C, H, W)` in [0, 1] to `(h, w, 3)` uint8.
+
+    Smaller ones are enlarged by whole pixels.
+    """
+    height, width = image.shape[-2:]
+    image = as_channels(image[None].clamp(0.0, 1.0), 3)
+    scale = side / max(height, width)
+    if scale >= 2.0:
+        image = image.repeat_interleave(int(scale), dim=2).repeat_interleave(int(scale), dim=3)
+    elif scale < 1.0:
+        size = (max(round(height * scale), 1), max(round(width * scale), 1))
+        image = F.interpolate(image, size=size, mode="bicubic", antialias=True, align_corners=False)
+    return to_pixels(image[0])
 
 
 def _batch(names: list[str], images: list[Tensor], labels: list[int]) -> PictureBatch:

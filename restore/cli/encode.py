@@ -1,0 +1,214 @@
+"""`restore encode`: the codes of pictures, as a table, a map, near-duplicates and nearest neighbours."""
+
+import argparse
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from restore.errors import UsageError
+
+if TYPE_CHECKING:
+    from restore.codes.encoder import Codes, Encoder
+    from restore.codes.pictures import PictureSource
+    from restore.images.files import FoundImage
+
+__all__ = ["SOURCE_HELP", "add_arguments", "run", "tell_failure"]
+
+SOURCE_HELP = (
+    "photo, folder to search to the bottom, or quoted pattern; or a set: digits, mnist:FOLDER, fashion:FOLDER, "
+    "cifar10:FOLDER, with :train behind it for its training part"
+)
+_PARTS = ("first", "second", "distance", "relative")
+_THUMBNAIL = 120
+_MOST_ROWS = 12
+"""Of duplicates on a sheet: the largest groups, whose pictures then can be told apart on a screen."""
+_MOST_COLUMNS = 8
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the options."""
+    parser.add_argument("source", metavar="SOURCE", help=SOURCE_HELP)
+    parser.add_argument("--bundle", required=True, metavar="BUNDLE", help="folder of an autoencoder's bundle")
+    parser.add_argument("--out", type=Path, metavar="FILE", help="write the codes: .npz, or .parquet")
+    parser.add_argument(
+        "--size",
+        type=int,
+        metavar="PIXELS",
+        help="side of the square that each picture is squeezed into before it is encoded; what the network was "
+        "trained on if left out",
+    )
+    maps = parser.add_argument_group("a map of all pictures")
+    maps.add_argument("--plot", type=Path, metavar="FILE", help="draw it: .png")
+    maps.add_argument(
+        "--method",
+        choices=("pca", "tsne", "umap"),
+        default="pca",
+        help="pca keeps large distances, tsne and umap keep neighbours together (default: %(default)s)",
+    )
+    maps.add_argument("--seed", type=int, default=0, help="of tsne and umap (default: %(default)s)")
+    alike = parser.add_argument_group("pictures that are alike")
+    alike.add_argument("--duplicates", type=Path, metavar="FILE", help="write near-duplicates in pairs: .csv or .json")
+    alike.add_argument(
+        "--limit",
+        type=float,
+        default=0.1,
+        help="distance up to which two are near-duplicates; 1 is the distance of two pictures at random "
+        "(default: %(default)s)",
+    )
+    alike.add_argument(
+        "--neighbours", metavar="PHOTO", help="find the nearest pictures of this one: a file, or a name in SOURCE"
+    )
+    alike.add_argument("--count", type=int, default=5, help="neighbours to find (default: %(default)s)")
+    alike.add_argument("--table", type=Path, metavar="FILE", help="write the neighbours: .csv or .json")
+    alike.add_argument("--sheet", type=Path, metavar="FILE", help="draw duplicates and neighbours: .png")
+    parser.add_argument("--batch", type=int, default=64, help="pictures at a time (default: %(default)s)")
+    parser.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:N or mps (default: %(default)s)")
+    parser.epilog = (
+        "The code of a photo is that of the whole photo, squeezed into a square of the size that the network was "
+        "trained on: one descriptor, which sees everything and no detail. docs/codes.md says more."
+    )
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Encode, and write what was asked for."""
+    if not (arguments.out or arguments.plot or arguments.duplicates or arguments.neighbours):
+        raise UsageError("nothing to write: give --out, --plot, --duplicates or --neighbours")
+    if arguments.batch < 1:
+        raise UsageError(f"--batch: must be 1 or more, not {arguments.batch}")
+    from restore.codes.tables import CODE_SUFFIXES, TABLE_SUFFIXES, check_suffix, codes_as_bytes
+    from restore.images.files import write_atomically
+
+    # What can be wrong with names is found out before an hour of encoding, not after.
+    for path, suffixes in (
+        (arguments.out, CODE_SUFFIXES),
+        (arguments.duplicates, TABLE_SUFFIXES),
+        (arguments.table, TABLE_SUFFIXES),
+        (arguments.plot, (".png",)),
+        (arguments.sheet, (".png",)),
+    ):
+        if path is not None:
+            check_suffix(path, suffixes)
+
+    from restore.codes.encoder import Encoder
+    from restore.codes.pictures import open_pictures
+
+    encoder = Encoder.from_bundle(arguments.bundle, arguments.device)
+    size = encoder.size if arguments.size is None else arguments.size
+    source = open_pictures(arguments.source, encoder.channels, size)
+    codes = _encode(encoder, source, arguments.batch)
+    numbers, rows, columns = codes.shape
+    print(
+        f"{len(codes.names)} pictures of {source.name}, each squeezed into {size} x {size} pixels: "
+        f"{numbers} x {rows} x {columns} = {codes.vectors.shape[1]} numbers"
+    )
+    if arguments.out:
+        about = {
+            "source": arguments.source,
+            "bundle": encoder.card.name,
+            "weights_sha256": encoder.card.weights_sha256,
+            "size": size,
+        }
+        write_atomically(arguments.out, codes_as_bytes(codes, about, check_suffix(arguments.out, CODE_SUFFIXES)))
+    if arguments.plot:
+        _plot(arguments, source, codes)
+    sheet = _find_duplicates(arguments, source, codes) if arguments.duplicates else []
+    if arguments.neighbours:
+        sheet = [*_find_neighbours(arguments, encoder, source, codes, size), *sheet]
+    if arguments.sheet and sheet:
+        from restore.codes.sheets import contact_sheet
+        from restore.images.codec import encode
+
+        write_atomically(arguments.sheet, encode(contact_sheet(sheet), ".png"))
+    return 0
+
+
+def tell_failure(_photo: "FoundImage", error: Exception) -> None:
+    """One line for a photo that cannot be read."""
+    print(f"left out: {error}", file=sys.stderr)
+
+
+def _encode(encoder: "Encoder", source: "PictureSource", batch: int) -> "Codes":
+    from rich.console import Console
+    from rich.progress import Progress
+
+    console = Console(stderr=True)
+    with Progress(console=console, disable=not console.is_terminal) as progress:
+        task = progress.add_task("encoding", total=len(source))
+        return encoder.encode_all(source, batch, tell_failure, lambda count: progress.advance(task, count))
+
+
+def _plot(arguments: argparse.Namespace, source: "PictureSource", codes: "Codes") -> None:
+    from restore.codes.maps import draw_map, project
+    from restore.images.codec import encode
+    from restore.images.files import write_atomically
+
+    points = project(codes.vectors, arguments.method, arguments.seed)
+    method = {"pca": "PCA", "tsne": "t-SNE", "umap": "UMAP"}[arguments.method]
+    title = f"{len(codes.names)} pictures of {source.name}: {method} of {codes.vectors.shape[1]} numbers each"
+    pixels = draw_map(points, lambda index, side: source.thumbnail(codes.names[index], side), codes.labels, title)
+    write_atomically(arguments.plot, encode(pixels, ".png"))
+
+
+def _find_duplicates(arguments: argparse.Namespace, source: "PictureSource", codes: "Codes") -> list[Any]:
+    from dataclasses import asdict
+
+    from restore.codes.neighbours import near_duplicates
+    from restore.codes.sheets import Cell
+    from restore.codes.tables import table_as_bytes
+    from restore.images.files import write_atomically
+
+    pairs = near_duplicates(codes, arguments.limit)
+    rows = [{name: _rounded(value) for name, value in asdict(pair).items()} for pair in pairs]
+    data = table_as_bytes(rows, ("group", *_PARTS), arguments.duplicates.suffix.lower())
+    write_atomically(arguments.duplicates, data)
+    groups: dict[int, dict[str, float]] = {}
+    for pair in pairs:
+        group = groups.setdefault(pair.group, {pair.first: 0.0})
+        for name in (pair.first, pair.second):
+            group.setdefault(name, pair.relative)
+    print(f"{len(pairs)} pairs closer than {arguments.limit:g}, in {len(groups)} groups")
+    largest = sorted(groups.values(), key=len, reverse=True)[:_MOST_ROWS]
+    return [
+        [
+            Cell(source.thumbnail(name, _THUMBNAIL), f"{name}\n{relative:.3f}" if relative else name)
+            for name, relative in list(group.items())[:_MOST_COLUMNS]
+        ]
+        for group in (largest if arguments.sheet else [])
+    ]
+
+
+def _find_neighbours(
+    arguments: argparse.Namespace, encoder: "Encoder", source: "PictureSource", codes: "Codes", size: int
+) -> list[Any]:
+    from dataclasses import asdict
+
+    from restore.codes.neighbours import nearest
+    from restore.codes.pictures import open_pictures
+    from restore.codes.sheets import Cell
+    from restore.codes.tables import table_as_bytes
+    from restore.images.files import write_atomically
+
+    here = source.name_of(arguments.neighbours)
+    if here in codes.names:
+        asked, name, vector = source, here, codes.vectors[codes.names.index(here)]
+    else:
+        asked = open_pictures(arguments.neighbours, encoder.channels, size)
+        found = encoder.encode_all(asked)
+        if len(found.names) > 1:
+            raise UsageError(f"--neighbours: {arguments.neighbours} holds {len(found.names)} pictures; name one")
+        name, vector = found.names[0], found.vectors[0]
+    neighbours = nearest(codes, vector, arguments.count, here)
+    for neighbour in neighbours:
+        print(f"{neighbour.relative:7.3f}  {neighbour.name}")
+    if arguments.table:
+        rows = [{key: _rounded(value) for key, value in asdict(neighbour).items()} for neighbour in neighbours]
+        suffix = arguments.table.suffix.lower()
+        write_atomically(arguments.table, table_as_bytes(rows, ("name", "distance", "relative"), suffix))
+    if not arguments.sheet:
+        return []
+    cells = [Cell(source.thumbnail(n.name, _THUMBNAIL), f"{n.name}\n{n.relative:.3f}") for n in neighbours]
+    return [[Cell(asked.thumbnail(name, _THUMBNAIL), f"{name}\nasked for"), *cells]]
+
+
+def _rounded(value: Any) -> Any:
+    return float(f"{value:.6g}") if isinstance(value, float) else value

@@ -1,0 +1,90 @@
+"""Codes and what was found by them, as files."""
+
+import csv
+import io
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from restore.codes.encoder import Codes
+from restore.errors import RestoreError, UsageError
+
+__all__ = ["CODE_SUFFIXES", "TABLE_SUFFIXES", "check_suffix", "codes_as_bytes", "table_as_bytes"]
+
+CODE_SUFFIXES = (".npz", ".parquet")
+TABLE_SUFFIXES = (".csv", ".json")
+
+
+def check_suffix(path: Path, suffixes: Sequence[str]) -> str:
+    """A file name's suffix in lower case.
+
+    Raises:
+        UsageError: It is none of `suffixes`.
+    """
+    if path.suffix.lower() not in suffixes:
+        raise UsageError(f"{path}: this file's name ends in {' or '.join(suffixes)}")
+    return path.suffix.lower()
+
+
+def codes_as_bytes(codes: Codes, about: Mapping[str, Any], suffix: str) -> bytes:
+    """A file of codes.
+
+    `.npz` holds `names`, `codes` `(N, numbers)` float32, `shape` (numbers, rows, columns of one code), `labels` where
+    there are any, and `about`, JSON. `.parquet` holds a row for each picture: `name`, `label`, and `code`, a list of
+    float32; `shape` and `about` are in the file's metadata under `restore`.
+
+    Args:
+        codes: What to write.
+        about: Where they come from, as plain JSON values.
+        suffix: `.npz` or `.parquet`.
+
+    Raises:
+        RestoreError: Parquet is not installed.
+    """
+    buffer = io.BytesIO()
+    if suffix == ".npz":
+        labels = {} if codes.labels is None else {"labels": codes.labels}
+        np.savez(
+            buffer,
+            allow_pickle=False,
+            names=np.array(codes.names),
+            codes=codes.vectors,
+            shape=np.array(codes.shape),
+            about=np.array(json.dumps(about)),
+            **labels,
+        )
+        return buffer.getvalue()
+    try:
+        import pyarrow as pa
+        from pyarrow import parquet
+    except ImportError as error:
+        raise RestoreError("Parquet needs an extra package: pip install 'restore[parquet]'") from error
+    flat = pa.array(codes.vectors.reshape(-1))
+    columns = {
+        "name": pa.array(codes.names),
+        **({} if codes.labels is None else {"label": pa.array(codes.labels)}),
+        "code": pa.FixedSizeListArray.from_arrays(flat, codes.vectors.shape[1]),
+    }
+    metadata = {"restore": json.dumps({"shape": codes.shape, **about})}
+    parquet.write_table(pa.table(columns).replace_schema_metadata(metadata), buffer)
+    return buffer.getvalue()
+
+
+def table_as_bytes(rows: Sequence[Mapping[str, Any]], columns: Sequence[str], suffix: str) -> bytes:
+    """Rows as CSV or JSON.
+
+    Args:
+        rows: Plain values by column.
+        columns: Their order.
+        suffix: `.csv` or `.json`.
+    """
+    if suffix == ".json":
+        return (json.dumps([dict(row) for row in rows], indent=1, ensure_ascii=False) + "\n").encode()
+    buffer = io.StringIO()
+    writer = csv.DictWriter(buffer, columns, lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    return buffer.getvalue().encode("utf-8", "surrogateescape")
