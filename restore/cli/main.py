@@ -22,6 +22,7 @@ _COMMANDS: dict[str, tuple[str, str]] = {
     "anomalies": ("restore.cli.anomalies", "find the pictures that are unlike the normal ones, and where"),
     "bundle": ("restore.cli.bundle", "make a bundle of a training checkpoint"),
     "encode": ("restore.cli.encode", "codes of pictures: a table, a map, near-duplicates, nearest neighbours"),
+    "generate": ("restore.cli.generate", "draw pictures from a variational autoencoder, and between two of them"),
 }
 _LIGHTNING: dict[str, str] = {
     "fit": "train; without a configuration, a denoiser on sample photos",

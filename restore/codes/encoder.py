@@ -85,7 +85,7 @@ class Encoder:
         side = trained if isinstance(trained, int) and trained > 0 else multiple
         return -(-side // multiple) * multiple
 
-    @torch.inference_mode()
+    @torch.no_grad()
     def encode(self, images: Tensor) -> Tensor:
         """The codes of pictures.
 
@@ -97,7 +97,7 @@ class Encoder:
         """
         return self.network.encode(images.to(self.device)).float().cpu()
 
-    @torch.inference_mode()
+    @torch.no_grad()
     def decode(self, codes: Tensor) -> Tensor:
         """The pictures of codes.
 
@@ -109,7 +109,7 @@ class Encoder:
         """
         return self.network.decode(codes.to(self.device)).float().cpu()
 
-    @torch.inference_mode()
+    @torch.no_grad()
     def reconstruct(self, images: Tensor) -> Tensor:
         """Pictures through their codes and back.
 

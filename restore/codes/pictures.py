@@ -118,6 +118,14 @@ class PictureSource:
         path = os.path.realpath(text)
         return next((name for name, index in names.items() if os.path.realpath(self._path(index)) == path), None)
 
+    def image(self, name: str) -> Tensor:
+        """One picture as batches have it: `(C, H, W)` float32 in [0, 1].
+
+        Raises:
+            ImageError: It cannot be read.
+        """
+        return self._fitted(self._pixels(name))
+
     def thumbnail(self, name: str, side: int) -> npt.NDArray[np.uint8]:
         """One picture made to fit into a square, its sides' ratio kept.
 
@@ -131,9 +139,13 @@ class PictureSource:
         Raises:
             ImageError: It cannot be read.
         """
+        return thumbnail(self._pixels(name), side)
+
+    def _pixels(self, name: str) -> Tensor:
         index = self._numbers[name]
-        pixels = self._pictures[index] if isinstance(self._pictures, Pictures) else decode(self._path(index)).pixels
-        return thumbnail(to_float(pixels), side)
+        return to_float(
+            self._pictures[index] if isinstance(self._pictures, Pictures) else decode(self._path(index)).pixels
+        )
 
     @functools.cached_property
     def _numbers(self) -> dict[str, int]:
