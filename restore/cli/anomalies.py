@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from rich.progress import Progress
     from torch import Tensor
 
-    from restore.codes.anomalies import Detector, Judgement
+    from restore.codes.anomalies import Detector, Judgement, ScoreKind
     from restore.codes.gathering import Gathered
     from restore.codes.pictures import OnFailure
 
@@ -60,7 +60,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="part of the normal pictures that sets the threshold, unseen by training (default: %(default)s)",
     )
     parser.add_argument(
-        "--score", choices=("mean", "peak"), default="mean", help="error of the whole picture, or of its worst spot"
+        "--two-sided",
+        action="store_true",
+        help="flag also what is given back better than normal pictures, as empty pages are; "
+        "half of the false alarms go to each side",
+    )
+    parser.add_argument(
+        "--score",
+        choices=("mean", "peak"),
+        help="error of the whole picture, or of its worst spot (default: peak for photos, mean for sets)",
     )
     parser.add_argument(
         "--size", type=int, metavar="PIXELS", help="square that pictures are squeezed into (default: 64; a set's own)"
@@ -126,7 +134,7 @@ def _judge(arguments: argparse.Namespace, console: "Console") -> int:
         for judgement in detector.judge(source, class_of, note):
             judgements.append(judgement)
             progress.advance(task)
-        judgements.sort(key=lambda entry: -entry.score)
+        judgements.sort(key=lambda entry: (entry.normal_share, -entry.score))
         flagged = [entry for entry in judgements if entry.flagged]
         task = progress.add_task("drawing", total=min(len(flagged), _MOST_DRAWN))
         _write_pictures(arguments, detector, flagged[:_MOST_DRAWN], len(judgements), lambda: progress.advance(task))
@@ -137,7 +145,8 @@ def _judge(arguments: argparse.Namespace, console: "Console") -> int:
     if len(flagged) > _MOST_PRINTED:
         console.print(f"... and {len(flagged) - _MOST_PRINTED} more")
     console.print(
-        f"{len(flagged)} of {len(judgements)} pictures lie above {detector.threshold:.4g}, "
+        f"{len(flagged)} of {len(judgements)} pictures lie above {detector.threshold:.4g}"
+        f"{f' or below {detector.low_threshold:.4g}' if detector.two_sided else ''}, "
         f"which at most {100 * detector.rate:g} % of normal ones do"
     )
     if "auroc" in summary:
@@ -206,8 +215,25 @@ def build_detector(arguments: argparse.Namespace, images: "Tensor", progress: "P
 
     rate = _RATE if arguments.false_alarms is None else arguments.false_alarms
     return train_detector(
-        images, arguments.numbers, train, arguments.score, arguments.held_out, rate, arguments.seed, arguments.device
+        images,
+        arguments.numbers,
+        train,
+        _kind(arguments),
+        arguments.held_out,
+        rate,
+        arguments.two_sided,
+        arguments.seed,
+        arguments.device,
     )
+
+
+def _kind(arguments: argparse.Namespace) -> "ScoreKind":
+    """The score that was asked for, or that fits: a fault of a page is a spot, another digit differs throughout."""
+    from restore.images.sets import PICTURE_SETS
+
+    if arguments.score is not None:
+        return arguments.score  # type: ignore[no-any-return]  # one of the choices
+    return "mean" if arguments.source.partition(":")[0] in PICTURE_SETS else "peak"
 
 
 def _load(arguments: argparse.Namespace) -> "Detector":
@@ -223,10 +249,12 @@ def _load(arguments: argparse.Namespace) -> "Detector":
         record = json.loads(path.read_text(encoding="utf-8"))
         scores = np.array(record["held_out_scores"], dtype=np.float64)
         size, kind, rate = int(record["size"]), record["score"], float(record["false_alarms"])
+        two_sided = bool(record["two_sided"])
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise UsageError(f"--model: {path} is not the record of `restore anomalies` ({error})") from error
     encoder = Encoder.from_bundle(arguments.model / "bundle", arguments.device)
-    return Detector(encoder, size, kind, scores, rate if arguments.false_alarms is None else arguments.false_alarms)
+    rate = rate if arguments.false_alarms is None else arguments.false_alarms
+    return Detector(encoder, size, kind, scores, rate, two_sided or arguments.two_sided)
 
 
 def _summary(arguments: argparse.Namespace, detector: "Detector", judgements: "list[Judgement]") -> Json:
@@ -240,7 +268,9 @@ def _summary(arguments: argparse.Namespace, detector: "Detector", judgements: "l
         "score": detector.kind,
         "numbers": detector.encoder.network.code_channels,
         "false_alarms": detector.rate,
+        "two_sided": detector.two_sided,
         "threshold": detector.threshold,
+        "low_threshold": detector.low_threshold if detector.two_sided else None,
         "judged": len(judgements),
         "flagged": sum(entry.flagged for entry in judgements),
         "held_out_scores": detector.held_out.tolist(),
@@ -248,11 +278,15 @@ def _summary(arguments: argparse.Namespace, detector: "Detector", judgements: "l
     labels = [entry.label for entry in judgements]
     if arguments.normal_class is not None and len(set(labels)) > 1 and None not in labels:
         odd = [label != arguments.normal_class for label in labels]
-        summary["auroc"] = area_under_curve([entry.score for entry in judgements], odd)
+        summary["auroc"] = area_under_curve([_oddness(entry, detector) for entry in judgements], odd)
         for name, wanted in (("flagged_of_normal", False), ("flagged_of_others", True)):
             chosen = [entry.flagged for entry, is_odd in zip(judgements, odd, strict=True) if is_odd == wanted]
             summary[name] = sum(chosen) / len(chosen)
     return summary
+
+
+def _oddness(entry: "Judgement", detector: "Detector") -> float:
+    return -entry.normal_share if detector.two_sided else entry.score
 
 
 def _write_tables(out: Path, summary: Json, judgements: "list[Judgement]") -> None:
@@ -299,7 +333,7 @@ def _write_pictures(
         advance()
     ordered = [shown[entry.name] for entry in flagged if entry.name in shown]
     lead = [
-        f"{len(flagged)} of {judged} pictures are given back worse than normal ones by a network that has seen normal "
+        f"{len(flagged)} of {judged} pictures are given back unlike normal ones by a network that has seen normal "
         f"pictures only; of further normal pictures, at most {100 * detector.rate:g} % would be flagged."
     ]
     counts = [("judged", str(judged)), ("flagged", str(len(flagged))), ("threshold", f"{detector.threshold:.4g}")]

@@ -97,9 +97,9 @@ def _rows(
         images = of_class(normal, name)
         detector = build_detector(arguments, images, progress, f"training on {name}")
         scores = detector.scores(judged.images)
-        linear = pca_scores(images, judged.images, arguments.numbers, arguments.score)
+        linear = pca_scores(images, judged.images, arguments.numbers, detector.kind)
         odd = [label != name for label in judged.labels]
-        flagged = scores > detector.threshold
+        flagged = np.array([detector.is_odd(score) for score in scores.tolist()])
         rows.append(
             ClassRow(
                 name,

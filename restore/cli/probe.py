@@ -142,8 +142,12 @@ def _short_names(bundles: list[str]) -> list[str]:
 def _print(rows: "list[ProbeRow]", console: "Console") -> None:
     from rich.table import Table
 
-    table = Table("code", "numbers", "squared error", "PSNR, dB", "read by a line", "of the training pictures")
+    table = Table(
+        "code", "numbers", "squared error", "PSNR, dB", "detail left", "read by a line", "of the training pictures"
+    )
     for row in rows:
         shares = ("-" if share is None else f"{100 * share:.2f} %" for share in (row.accuracy, row.train_accuracy))
-        table.add_row(row.method, str(row.numbers), f"{row.mse:.5f}", f"{row.psnr:.2f}", *shares)
+        table.add_row(
+            row.method, str(row.numbers), f"{row.mse:.5f}", f"{row.psnr:.2f}", f"{100 * row.detail:.0f} %", *shares
+        )
     console.print(table)

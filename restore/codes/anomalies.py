@@ -59,7 +59,7 @@ class Judgement:
         label: What it shows, where the source says so.
         score: Reconstruction error; 0 is perfect.
         normal_share: Share of normal pictures that are at least as odd: small is suspicious.
-        flagged: Whether the score lies above the threshold.
+        flagged: Whether the score lies outside the thresholds.
         error: `(1, H, W)` float32: where the error lies.
         given_back: `(C, H, W)` float32: what the network made of it.
     """
@@ -82,17 +82,26 @@ class Detector:
         kind: How an error map becomes a score.
         held_out: `N` scores of normal pictures that training has not seen.
         rate: Share of normal pictures that may be flagged.
+        two_sided: Flag also what is given back better than normal pictures are, as empty pages are; half of the rate
+            goes to each side.
 
     Raises:
         UsageError: There are too few held-out pictures for that rate.
     """
 
     def __init__(
-        self, encoder: Encoder, size: int, kind: ScoreKind, held_out: npt.NDArray[np.float64], rate: float
+        self,
+        encoder: Encoder,
+        size: int,
+        kind: ScoreKind,
+        held_out: npt.NDArray[np.float64],
+        rate: float,
+        two_sided: bool = False,
     ) -> None:
-        self.encoder, self.size, self.kind, self.rate = encoder, size, kind, rate
+        self.encoder, self.size, self.kind, self.rate, self.two_sided = encoder, size, kind, rate, two_sided
         self.held_out = np.sort(held_out)
-        self.threshold = threshold_for(self.held_out, rate)
+        self.threshold = threshold_for(self.held_out, rate / 2 if two_sided else rate)
+        self.low_threshold = -threshold_for(-self.held_out[::-1], rate / 2) if two_sided else -math.inf
 
     def judge(
         self,
@@ -113,9 +122,12 @@ class Detector:
             scores = scores_of(errors, self.kind)
             for index, (name, score) in enumerate(zip(batch.names, scores.tolist(), strict=True)):
                 label = label_of(name) if batch.labels is None else str(int(batch.labels[index]))
-                share = self.normal_share(score)
-                flagged = score > self.threshold
+                share, flagged = self.normal_share(score), self.is_odd(score)
                 yield Judgement(name, label, score, share, flagged, errors[index], given_back[index])
+
+    def is_odd(self, score: float) -> bool:
+        """Whether a score lies outside the thresholds."""
+        return not self.low_threshold <= score <= self.threshold
 
     def scores(self, images: Tensor) -> npt.NDArray[np.float64]:
         """Scores of pictures `(N, C, S, S)` float32 in [0, 1]: `(N,)`."""
@@ -124,9 +136,16 @@ class Detector:
         return scores
 
     def normal_share(self, score: float) -> float:
-        """Share of normal pictures that are at least as odd: (1 + held-out ones as odd) / (1 + held-out ones)."""
-        at_least = len(self.held_out) - int(np.searchsorted(self.held_out, score, side="left"))
-        return (1 + at_least) / (1 + len(self.held_out))
+        """Share of normal pictures that are at least as odd: (1 + held-out ones as odd) / (1 + held-out ones).
+
+        On two sides, twice the smaller of the two shares: that of higher scores and that of lower ones.
+        """
+        count = len(self.held_out)
+        higher = (1 + count - int(np.searchsorted(self.held_out, score, side="left"))) / (1 + count)
+        if not self.two_sided:
+            return higher
+        lower = (1 + int(np.searchsorted(self.held_out, score, side="right"))) / (1 + count)
+        return min(2.0 * min(higher, lower), 1.0)
 
 
 def train_detector(
@@ -136,6 +155,7 @@ def train_detector(
     kind: ScoreKind = "mean",
     held_out: float = 0.2,
     rate: float = 0.05,
+    two_sided: bool = False,
     seed: int = 0,
     device: str = "auto",
 ) -> Detector:
@@ -148,6 +168,7 @@ def train_detector(
         kind: How an error map becomes a score.
         held_out: Share of the pictures that training does not see, in (0, 1).
         rate: Share of normal pictures that may be flagged.
+        two_sided: As for `Detector`.
         seed: Decides the first weights and what is held out.
         device: As for `choose_device`.
 
@@ -155,7 +176,7 @@ def train_detector(
         UsageError: There are too few pictures for that rate.
     """
     held_out_count = round(held_out * len(normal))
-    threshold_for(np.zeros(held_out_count), rate)  # refuses before the training, not after
+    threshold_for(np.zeros(held_out_count), rate / 2 if two_sided else rate)  # refuses before the training, not after
     order = torch.randperm(len(normal), generator=generator_for(seed, "held out"))
     channels, size = normal.shape[1], normal.shape[-1]
     with torch.random.fork_rng(devices=[]):
@@ -169,8 +190,8 @@ def train_detector(
         training={"crop_size": size, "photos": len(normal) - held_out_count, "seed": seed},
     )
     encoder = Encoder(network, card, choose_device(device))
-    detector = Detector(encoder, size, kind, np.zeros(held_out_count), rate)
-    return Detector(encoder, size, kind, detector.scores(normal[order[:held_out_count]]), rate)
+    detector = Detector(encoder, size, kind, np.zeros(held_out_count), rate, two_sided)
+    return Detector(encoder, size, kind, detector.scores(normal[order[:held_out_count]]), rate, two_sided)
 
 
 def pca_scores(normal: Tensor, images: Tensor, numbers: int, kind: ScoreKind) -> npt.NDArray[np.float64]:
@@ -245,8 +266,8 @@ def threshold_for(held_out: npt.NDArray[np.float64], rate: float) -> float:
     if place > count:
         needed = math.ceil(1.0 / rate - 1e-9) - 1
         raise UsageError(
-            f"--false-alarms: {rate:g} needs {needed} normal pictures that training has not seen, and there are "
-            f"{count}; give more normal pictures, a larger --held-out, or a rate of {1 / (count + 1):.2g} or more"
+            f"--false-alarms: a share of {rate:g} on one side needs {needed} normal pictures that training "
+            f"has not seen, and there are {count}; give more normal pictures, a larger --held-out, or a higher rate"
         )
     return float(held_out[place - 1])
 

@@ -21,10 +21,12 @@ from restore.codes.gathering import Gathered
 from restore.errors import DataError
 from restore.seeds import generator_for
 
-__all__ = ["ProbeRow", "divided", "probe_bundle", "probe_pca", "rows_as_csv"]
+__all__ = ["ProbeRow", "divided", "fine_energy", "probe_bundle", "probe_pca", "rows_as_csv"]
 
 Floats = npt.NDArray[np.float32]
 _ITERATIONS = 1000
+_FINE = 0.25
+"""Cycles per pixel: half of what pixels can show."""
 
 
 @dataclass(frozen=True)
@@ -36,6 +38,7 @@ class ProbeRow:
         numbers: Length of the code.
         mse: Mean squared error of the test pictures given back, values in [0, 1].
         psnr: Of that error: 10 log10(1 / mse), in dB.
+        detail: Energy of the fine detail that is left, above a quarter of a cycle per pixel; 1 is all, blur has less.
         accuracy: Share of the test pictures whose class the probe names; None without classes.
         train_accuracy: Likewise of the training pictures: much above `accuracy`, the probe has learnt them by heart.
         seconds: For codes, pictures and probe.
@@ -45,6 +48,7 @@ class ProbeRow:
     numbers: int
     mse: float
     psnr: float
+    detail: float
     accuracy: float | None
     train_accuracy: float | None
     seconds: float
@@ -108,6 +112,20 @@ def probe_pca(numbers: int, train: Gathered, test: Gathered) -> tuple[ProbeRow, 
     return _row("PCA", codes[0], codes[1], train, test, given_back, started), given_back
 
 
+def fine_energy(images: Tensor) -> float:
+    """Mean energy of what is finer than four pixels a cycle, along either axis.
+
+    Args:
+        images: `(N, C, H, W)` float32 in [0, 1].
+    """
+    total = 0.0
+    rows, columns = torch.fft.fftfreq(images.shape[-2]).abs(), torch.fft.fftfreq(images.shape[-1]).abs()
+    fine = torch.maximum(rows[:, None], columns[None, :]) > _FINE
+    for part in images.split(256):
+        total += float(torch.fft.fft2(part)[..., fine].abs().double().square().sum())
+    return total / images.numel() / fine.numel()
+
+
 def rows_as_csv(rows: Sequence[ProbeRow]) -> str:
     """The rows as CSV, one line each."""
     text = io.StringIO()
@@ -128,7 +146,8 @@ def _row(
     mse = float((given_back - test.images).double().square().mean())
     accuracy, train_accuracy = _accuracy(codes, train.labels, test_codes, test.labels)
     psnr = float(-10.0 * np.log10(max(mse, 1e-10)))
-    return ProbeRow(method, codes.shape[1], mse, psnr, accuracy, train_accuracy, time.monotonic() - started)
+    detail = fine_energy(given_back) / max(fine_energy(test.images), 1e-12)
+    return ProbeRow(method, codes.shape[1], mse, psnr, detail, accuracy, train_accuracy, time.monotonic() - started)
 
 
 def _accuracy(

@@ -79,7 +79,9 @@ def fit_reconstruction(
     quiet.setLevel(logging.WARNING)
     try:
         with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", ".*does not have many workers|The number of training batches")
+            warnings.filterwarnings(
+                "ignore", ".*does not have many workers|The number of training batches|.*no `val_dataloader`"
+            )
             warnings.filterwarnings("ignore", ".*isinstance.treespec, LeafSpec")  # inside Lightning 2.6
             trainer = pl.Trainer(
                 accelerator={"cuda": "gpu"}.get(chosen.type, chosen.type),
