@@ -15,7 +15,7 @@ from torch import Tensor
 from restore.devices import Precision, PrecisionChoice, choose_device, choose_precision, compute_dtype
 from restore.errors import ImageError, UnsupportedImageError, UsageError
 from restore.images.tensors import LEVELS, to_float, to_integers
-from restore.inference.tiling import DEFAULT_OVERLAP, DEFAULT_TILE, plan_tiles
+from restore.inference.tiling import DEFAULT_TILE, default_overlap, plan_tiles
 from restore.models.base import RestorationNetwork, composite
 from restore.models.bundle import ModelCard, load_bundle
 
@@ -41,7 +41,8 @@ class Restorer:
         device: `auto`, `cpu`, `cuda`, `cuda:1` or `mps`.
         precision: `auto` is bfloat16 where the hardware computes it, float16 on older GPUs, float32 elsewhere.
         tile: Longest side of a tile in pixels; what memory depends on.
-        overlap: How far tiles are read beyond what is kept of them, in pixels.
+        overlap: How far tiles are read beyond what is kept of them, in pixels; by the network if left out, see
+            `default_overlap`.
         card: What the bundle says of itself, if there is one.
 
     Attributes:
@@ -59,13 +60,14 @@ class Restorer:
         device: str = "auto",
         precision: PrecisionChoice = "auto",
         tile: int = DEFAULT_TILE,
-        overlap: int = DEFAULT_OVERLAP,
+        overlap: int | None = None,
         card: ModelCard | None = None,
     ) -> None:
         self.device = choose_device(device)
         self.precision: Precision = choose_precision(precision, self.device)
-        self.composites, self.tile, self.overlap, self.card = composites, tile, overlap, card
-        plan_tiles(1, 1, tile, overlap, network.size_multiple)  # refuses what cannot be before the first picture
+        self.composites, self.tile, self.card = composites, tile, card
+        self.overlap = default_overlap(network.size_multiple) if overlap is None else overlap
+        plan_tiles(1, 1, tile, self.overlap, network.size_multiple)  # refuses what cannot be before the first picture
         self.notes: list[str] = []
         self.network = network.eval().to(self.device)
         self.network.to(memory_format=torch.channels_last)
@@ -77,7 +79,7 @@ class Restorer:
         device: str = "auto",
         precision: PrecisionChoice = "auto",
         tile: int = DEFAULT_TILE,
-        overlap: int = DEFAULT_OVERLAP,
+        overlap: int | None = None,
     ) -> "Restorer":
         """Load a bundle.
 
