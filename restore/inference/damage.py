@@ -34,9 +34,10 @@ _MARGIN = 16.0
 """Distance in 8-bit units from black and white below which clipping may have taken noise away."""
 _INNER = 0.25
 """Share of the patches beyond that distance from which on the others are not looked at."""
-_TEXTURE = 0.45
+_TEXTURE = 0.39
 """Ratio of highest to middle frequencies below which it is texture that fills the flattest patches. White noise has 1,
-noise in a JPEG file of quality 85 has 0.68 or more, and of quality 75 0.49 or more."""
+noise in a JPEG file of quality 75 has 0.47 or more, and noise from under a colour filter array, interpolated linearly,
+0.40 or more (`docs/damage.md`)."""
 _COMPRESSED = 1.0
 """Blocking above which that ratio says nothing, as compression took the highest frequencies away."""
 _DRAWING = 0.9

@@ -33,3 +33,16 @@ def jpeg(pixels: Pixels, quality: int) -> Pixels:
 def blurred(pixels: Pixels, sigma: float) -> Pixels:
     """Under a Gaussian of sigma pixels; 0 leaves the picture as it is."""
     return np.asarray(cv2.GaussianBlur(pixels, (0, 0), sigma), np.uint8) if sigma else pixels
+
+
+def underexposed(pixels: Pixels, sigma: float, seed: int) -> Pixels:
+    """2.7 stops too dark, so that much of the noise is clipped."""
+    return as_file(noisy((pixels * 0.15).astype(np.uint8), sigma, seed))
+
+
+def demosaiced(pixels: Pixels, sigma: float, seed: int) -> Pixels:
+    """Noise in the single value that a sensor has at each pixel; the other two are interpolated."""
+    mosaic = as_file(noisy(pixels, sigma, seed))
+    sensor = mosaic[:, :, 1].copy()
+    sensor[::2, ::2], sensor[1::2, 1::2] = mosaic[::2, ::2, 0], mosaic[1::2, 1::2, 2]
+    return np.asarray(cv2.cvtColor(sensor, cv2.COLOR_BayerBG2BGR)[:, :, ::-1], np.uint8)

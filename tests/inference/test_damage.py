@@ -14,7 +14,7 @@ from restore.inference.damage import CLEAN_LIMITS, Damage, estimate_damage, is_c
 from restore.inference.protocols import PROTOCOLS
 from restore.inference.restorer import Restorer
 from restore.scores import psnr
-from tests.helpers.damage import Pixels, as_file, blurred, jpeg, noisy
+from tests.helpers.damage import Pixels, as_file, blurred, demosaiced, jpeg, noisy
 
 PHOTOS = {photo.relative.stem: decode(photo.path).pixels for photo in sample_photos()}
 SHARP = sorted(set(PHOTOS) - {"page"})
@@ -42,6 +42,13 @@ def test_noise_is_never_missed(name: str, exposure: float) -> None:
         file = as_file(noisy(pixels, sigma))
         assert not is_clean(estimate_damage(file), "clipped-8bit")
         assert not is_clean(estimate_damage(jpeg(file, 85)), "clipped-8bit")
+
+
+@pytest.mark.parametrize("name", ["astronaut", "chelsea", "coffee", "rocket"])
+@pytest.mark.parametrize("sigma", [10.0, 15.0])
+def test_noise_of_a_colour_sensor_is_not_texture(name: str, sigma: float) -> None:
+    photo = demosaiced(PHOTOS[name], sigma, 0)
+    assert not is_clean(estimate_damage(photo), "clipped-8bit")
 
 
 @pytest.mark.parametrize("sigma", [2.0, 10.0, 60.0])
