@@ -34,6 +34,8 @@ MAX_PIXELS = 500_000_000
 
 # Every size is checked here against the caller's own limit; Pillow's is one for the whole process, and lower.
 Image.MAX_IMAGE_PIXELS = None
+# Blocks above 32 MiB go back to the system at once (restore.memory); Pillow's own 16 would stay with each thread.
+Image.core.set_block_size(1 << 26)  # type: ignore[attr-defined]  # not in its stubs, but in its documentation
 
 
 @dataclass(frozen=True)
