@@ -139,6 +139,10 @@ def _check_jpeg(path: Path, file: BinaryIO) -> None:
                 raise UnsupportedImageError(
                     f"{shown(path)}: a lossless or hierarchical JPEG; convert it to TIFF or PNG first"
                 )
+            # Huffman codes take a bit or more for each block of 8 x 8 pixels; the decoder makes up what is missing.
+            height, width = struct.unpack(">HH", payload[1:5])
+            if marker < 0xC9 and height * width > 512 * stamp_of(file)[0]:
+                raise EOFError("it has fewer bits than blocks")
 
 
 def _depth(path: Path, file: BinaryIO, file_format: str) -> _Depth:

@@ -1,6 +1,7 @@
 """Reading TIFF: what its pages say and which of them can be handled; its tags as bytes."""
 
 import contextlib
+import logging
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -22,6 +23,8 @@ _PHOTOMETRIC_NAMES = {4: "a transparency mask", 8: "Lab colour", 9: "Lab colour"
 _PROFILES = {1: "GRAY", 3: "RGB", 4: "CMYK"}  # kind of colours by their number, in the words of ICC
 _DEPTHS = {1: (*range(1, 17),), 3: (16, 32, 64)}
 _MAX_PAGES = 10_000
+
+logging.getLogger("tifffile").addHandler(logging.NullHandler())  # or what it says of odd tags goes to standard error
 
 
 def inspect(path: Path, file: BinaryIO, max_pixels: int) -> Document:
@@ -56,6 +59,9 @@ def inspect(path: Path, file: BinaryIO, max_pixels: int) -> Document:
             check_size(path, layout.height, layout.width, max_pixels)
             _refuse(path, layout, page, number)
             layouts.append(layout)
+        following = directory_at(data, page.offset, tiff.byteorder, tiff.is_bigtiff).next_offset
+        if following and following not in {tiff.pages[number].offset for number in range(count)}:
+            raise EOFError(f"page {count + 1} is missing")
     if not layouts:
         raise UnsupportedImageError(f"{shown(path)}: holds nothing but previews")
     if previews:

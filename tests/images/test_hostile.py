@@ -279,3 +279,34 @@ def test_a_tiff_without_some_of_its_strips_is_refused(tmp_path: Path) -> None:
         document = open_document(path)
         with pytest.raises(UnreadableImageError, match="missing"):
             next(read_pages(document))
+
+
+def test_a_tiff_that_ends_before_its_last_page_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "a.tif"
+    picture().save(path, save_all=True, append_images=[picture(), picture()])
+    with tifffile.TiffFile(path) as file:
+        starts = [page.offset for page in file.pages]
+    data = path.read_bytes()
+    assert open_document(path).page_count == 3
+    for count in (1, 2):
+        path.write_bytes(data[: starts[count]])
+        with pytest.raises(UnreadableImageError, match=f"page {count + 1} is missing"):
+            open_document(path)
+
+
+def test_a_jpeg_of_fewer_bits_than_blocks_is_refused_at_once(tmp_path: Path) -> None:
+    path = tmp_path / "a.jpg"
+    Image.new("L", (4000, 4000)).save(path)  # as few bits as there can be: two a block
+    assert decode(path).pixels.shape == (4000, 4000)
+    data = bytearray(path.read_bytes())
+    struct.pack_into(">HH", data, data.find(b"\xff\xc0") + 5, 20_000, 20_000)
+    path.write_bytes(data)
+    with pytest.raises(UnreadableImageError, match="fewer bits than blocks"):
+        open_document(path)
+
+
+def test_odd_tags_say_nothing_on_standard_error(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "a.tif"
+    picture().save(path, tiffinfo={274: 9})
+    whole(path)
+    assert capfd.readouterr().err == ""
