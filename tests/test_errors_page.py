@@ -9,7 +9,7 @@ import pytest
 ROOT = Path(__file__).parents[1]
 MODULES = [
     *sorted((ROOT / "restore" / "codes").glob("*.py")),
-    *(ROOT / "restore" / "cli" / f"{name}.py" for name in ("encode", "generate")),
+    *(ROOT / "restore" / "cli" / f"{name}.py" for name in ("compress", "decompress", "encode", "generate")),
     *sorted((ROOT / "restore" / "images").glob("*.py")),
     *(ROOT / "restore" / "inference" / f"{name}.py" for name in ("batch", "journal", "masks", "photos", "report")),
     *(ROOT / "restore" / "inference" / f"{name}.py" for name in ("restorer", "tiling")),

@@ -23,6 +23,8 @@ _COMMANDS: dict[str, tuple[str, str]] = {
     "bundle": ("restore.cli.bundle", "make a bundle of a training checkpoint"),
     "encode": ("restore.cli.encode", "codes of pictures: a table, a map, near-duplicates, nearest neighbours"),
     "generate": ("restore.cli.generate", "draw pictures from a variational autoencoder, and between two of them"),
+    "compress": ("restore.cli.compress", "keep photos as the quantised codes of an autoencoder"),
+    "decompress": ("restore.cli.decompress", "turn compressed photos back into pictures"),
 }
 _LIGHTNING: dict[str, str] = {
     "fit": "train; without a configuration, a denoiser on sample photos",

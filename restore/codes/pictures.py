@@ -53,12 +53,14 @@ class PictureSource:
     Args:
         name: For titles and tables.
         pictures: Photos, or a set that lies in memory.
-        channels: 1 or 3: what all pictures are brought to; see `as_channels`.
+        channels: 1 or 3: what all pictures are brought to; see `as_channels`. None leaves them as they are.
         size: Side of the square that every picture is squeezed into, in pixels: all of it is seen, its sides' ratio is
             lost. None leaves photos as they are.
     """
 
-    def __init__(self, name: str, pictures: Sequence[FoundImage] | Pictures, channels: int, size: int | None) -> None:
+    def __init__(
+        self, name: str, pictures: Sequence[FoundImage] | Pictures, channels: int | None, size: int | None
+    ) -> None:
         if size is not None and size < 1:
             raise UsageError(f"size: must be 1 or more pixels, not {size}")
         self.name, self.channels, self.size = name, channels, size
@@ -67,6 +69,16 @@ class PictureSource:
     def __len__(self) -> int:
         """How many there are, those among them that cannot be read."""
         return len(self._pictures)
+
+    @property
+    def names(self) -> list[str]:
+        """Of all pictures, those among them that cannot be read, in their order."""
+        return list(self._numbers)
+
+    @property
+    def photos(self) -> list[FoundImage]:
+        """The files; none for a set."""
+        return [] if isinstance(self._pictures, Pictures) else list(self._pictures)
 
     @property
     def has_labels(self) -> bool:
@@ -172,18 +184,18 @@ class PictureSource:
             yield photo.relative.as_posix(), self._fitted(image), None
 
     def _fitted(self, image: Tensor) -> Tensor:
-        image = as_channels(image[None], self.channels)
-        return (image if self.size is None else squeezed(image, self.size))[0]
+        images = image[None] if self.channels is None else as_channels(image[None], self.channels)
+        return (images if self.size is None else squeezed(images, self.size))[0]
 
 
-def open_pictures(text: str, channels: int = 3, size: int | None = None) -> PictureSource:
+def open_pictures(text: str, channels: int | None = 3, size: int | None = None) -> PictureSource:
     """Find the pictures that a text names, without reading photos yet.
 
     Args:
         text: A photo, a folder that is searched to the bottom, or a pattern; or `digits`, `mnist:FOLDER`,
             `fashion:FOLDER` or `cifar10:FOLDER`, with `:train` behind it for the training part, and `:test` or nothing
             for the test part. A folder of such a name is meant by `./digits`.
-        channels: 1 or 3: what all pictures are brought to.
+        channels: 1 or 3: what all pictures are brought to; None leaves them as they are.
         size: Side of the square that every picture is squeezed into, in pixels; None leaves them as they are.
 
     Raises:

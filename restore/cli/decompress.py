@@ -1,0 +1,98 @@
+"""`restore decompress`: the photos of compressed files."""
+
+import argparse
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from restore.errors import ExitCode, OutputError, RestoreError, UsageError
+
+if TYPE_CHECKING:
+    from restore.images.files import FoundImage
+
+__all__ = ["add_arguments", "run"]
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the options."""
+    parser.add_argument("sources", nargs="+", type=Path, metavar="SOURCE", help="files, or folders to search for .rac")
+    parser.add_argument("--bundle", required=True, metavar="BUNDLE", help="the one that they were compressed with")
+    parser.add_argument("--out", required=True, type=Path, metavar="DIR", help="folder for the photos")
+    parser.add_argument("--format", default="png", metavar="NAME", help="png, tif, jpg ... (default: %(default)s)")
+    parser.add_argument("--overwrite", action="store_true", help="replace photos that exist")
+    parser.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:N or mps (default: %(default)s)")
+    parser.epilog = (
+        "A file that is damaged, cut, of another program or of another bundle is refused with a reason, and the others "
+        "go on. Exit code: 0 all decompressed, 1 some refused, 2 wrong usage."
+    )
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Decompress."""
+    from rich.progress import track
+
+    from restore.codes.compress import Compressor
+    from restore.codes.container import CompressedPhoto
+    from restore.codes.encoder import Encoder
+    from restore.images.codec import ENCODABLE_SUFFIXES, encode
+    from restore.images.document import shown
+    from restore.images.files import check_target_folder, plan_outputs, write_atomically
+    from restore.images.tensors import to_pixels
+
+    suffix = "." + arguments.format.lower().removeprefix(".")
+    if suffix not in ENCODABLE_SUFFIXES:
+        raise UsageError(f"format {arguments.format!r}: use one of {', '.join(sorted(ENCODABLE_SUFFIXES))}")
+    compressor = Compressor(Encoder.from_bundle(arguments.bundle, arguments.device))
+    plans = plan_outputs(_found(arguments.sources), arguments.out, file_format=suffix)
+    for plan in plans:
+        if plan.target.exists() and not arguments.overwrite:
+            raise OutputError(f"{plan.target}: is there already; choose another --out folder, or --overwrite")
+    check_target_folder(arguments.out)
+    failed = 0
+    for plan in track(plans, "decompressing", disable=not sys.stderr.isatty()):
+        try:
+            photo = CompressedPhoto.from_bytes(_read(plan.source))
+            write_atomically(plan.target, encode(to_pixels(compressor.decompress(photo)), suffix))
+        except OutputError:
+            raise
+        except RestoreError as error:
+            print(f"refused: {shown(plan.source)}: {error}", file=sys.stderr)
+            failed += 1
+    print(f"{len(plans) - failed} decompressed" + (f", {failed} refused" if failed else ""))
+    return ExitCode.FAILED if failed else ExitCode.OK
+
+
+def _read(path: Path) -> bytes:
+    from restore.images.document import open_regular
+
+    with open_regular(path) as file:
+        return file.read()
+
+
+def _found(sources: list[Path]) -> "list[FoundImage]":
+    """Compressed photos under the names that they had; folders are searched to the bottom."""
+    from restore.codes.container import SUFFIX
+    from restore.images.files import FoundImage
+
+    found: list[FoundImage] = []
+    for source in sources:
+        if source.is_dir():
+            for parent, folders, names in os.walk(source):
+                folders[:] = sorted(name for name in folders if not name.startswith("."))
+                paths = [Path(parent, name) for name in sorted(names) if name.lower().endswith(SUFFIX)]
+                found += [FoundImage(_bare(path.relative_to(source)), path, source) for path in paths]
+        elif os.path.lexists(source):
+            found.append(FoundImage(_bare(Path(source.name)), source))
+        else:
+            raise UsageError(f"{source}: no such file or folder")
+    if not found:
+        raise UsageError(f"{', '.join(map(str, sources))}: holds no files that end in {SUFFIX}")
+    return found
+
+
+def _bare(path: Path) -> Path:
+    """Without .rac; a set's pictures have no other suffix."""
+    from restore.codes.container import SUFFIX
+
+    return path.with_name(path.name[: -len(SUFFIX)]) if path.name.lower().endswith(SUFFIX) else path
