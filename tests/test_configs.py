@@ -15,7 +15,8 @@ from tests.helpers.photos import write_photos
 CONFIGS = Path(__file__).parents[1] / "configs"
 OVERLAYS = {"debug", "overfit", "wandb"}
 SETS = sorted(path.stem for path in CONFIGS.glob("*.yaml") if "ImageSetDataModule" in path.read_text())
-RECIPES = sorted({path.stem for path in CONFIGS.glob("*.yaml")} - OVERLAYS - set(SETS))
+WITHOUT_WEIGHTS = {"compress"}
+RECIPES = sorted({path.stem for path in CONFIGS.glob("*.yaml")} - OVERLAYS - WITHOUT_WEIGHTS - set(SETS))
 
 
 @pytest.fixture(autouse=True)
@@ -70,6 +71,17 @@ def test_a_recipe_for_a_picture_set_runs_on_the_digits_that_come_along(recipe: s
     assert restored.shape == digit.shape
     assert card.composites == bool((restored[~mask] == digit[~mask]).all())
     assert list((run / "panels").glob("*.png"))
+
+
+def test_the_recipe_for_compression_makes_a_bundle_that_compresses_a_photo(tmp_path: Path) -> None:
+    small = ["--data.samples_per_epoch", "16", "--trainer.max_epochs", "1", "--trainer.enable_model_summary", "false"]
+    run = fit("-c", "compress", *small)
+    assert load_bundle(run / "bundle").card.name == "compress"
+    (photo,) = write_photos(tmp_path / "in", 1)
+    bundle = ["--bundle", str(run / "bundle")]
+    assert main(["compress", str(photo), "--out", "small", "--step", "0.1", *bundle]) == ExitCode.OK
+    assert main(["decompress", "small", "--out", "back", *bundle]) == ExitCode.OK
+    assert decode(Path("back", photo.name)).pixels.shape == decode(photo).pixels.shape
 
 
 def test_the_overfit_overlay_runs() -> None:
