@@ -14,6 +14,8 @@ MODULES = [
     *(ROOT / "restore" / "inference" / f"{name}.py" for name in ("batch", "journal", "masks", "photos", "report")),
     *(ROOT / "restore" / "inference" / f"{name}.py" for name in ("restorer", "tiling")),
     ROOT / "restore" / "models" / "bundle.py",
+    *(ROOT / "restore" / "codes" / f"{name}.py" for name in ("anomalies", "gathering", "probe", "figures")),
+    *(ROOT / "restore" / "cli" / f"{name}.py" for name in ("anomalies", "anomaly_table", "probe")),
     ROOT / "restore" / "devices.py",
 ]
 OURS = ("UsageError", "ImageError", "OutputError", "BundleError", "PrecisionError", "DataError", "RestoreError")

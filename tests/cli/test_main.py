@@ -19,7 +19,9 @@ from tests.helpers.photos import write_photos
 HEAVY = ("torch", "lightning", "albumentations", "cv2", "skimage", "numpy")
 
 
-@pytest.mark.parametrize("arguments", [["--help"], ["photos", "--help"], ["evaluate", "--help"], ["info", "--help"]])
+@pytest.mark.parametrize(
+    "arguments", [["--help"], *([name, "--help"] for name in ("photos", "evaluate", "info", "probe", "anomalies"))]
+)
 def test_help_needs_none_of_the_heavy_packages(arguments: list[str]) -> None:
     code = (
         "import sys\nfrom restore.cli.main import main\n"

@@ -1,0 +1,36 @@
+"""Training without a configuration."""
+
+import torch
+
+from restore.codes.pictures import open_pictures
+from restore.models import DeepAutoencoder
+from restore.tasks.fitting import fit_reconstruction
+
+
+def network() -> DeepAutoencoder:
+    torch.manual_seed(0)
+    return DeepAutoencoder((64, 8), 28)
+
+
+def test_a_short_training_lowers_the_error_and_depends_on_the_seed_alone() -> None:
+    images = next(open_pictures("digits:train", 1).batches(300)).images
+    mean_picture = float((images - images.mean(dim=0)).square().mean())
+    trained = []
+    state = torch.get_rng_state()
+    for seed in (0, 0, 1):
+        net, steps = network(), []
+        torch.set_rng_state(state)
+        fit_reconstruction(net, images, 60, seed, advance=steps.append)
+        assert sum(steps) == 60
+        assert not net.training
+        trained.append(net)
+    with torch.inference_mode():
+        given_back = [net(images, torch.zeros(len(images), 1, 28, 28)) for net in trained]
+    assert float((given_back[0] - images).square().mean()) < 0.6 * mean_picture
+    assert torch.equal(given_back[0], given_back[1])
+    assert not torch.equal(given_back[0], given_back[2])
+    assert torch.equal(torch.get_rng_state(), state)
+
+
+def test_fewer_pictures_than_a_batch_are_a_batch() -> None:
+    fit_reconstruction(network(), torch.rand(5, 1, 28, 28), 3, 0)
