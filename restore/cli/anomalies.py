@@ -3,13 +3,12 @@
 import argparse
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from restore.cli.anomaly_report import print_classes, summary_of, write_pictures, write_tables
 from restore.errors import UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from rich.console import Console
     from rich.progress import Progress
     from torch import Tensor
@@ -20,7 +19,6 @@ if TYPE_CHECKING:
 
 __all__ = ["add_arguments", "build_detector", "of_class", "read_normal", "run"]
 
-Json = dict[str, Any]
 _RATE, _SIZE = 0.05, 64
 _MOST_DRAWN, _MOST_PRINTED = 200, 20
 """Flagged pictures that are drawn and printed: the oddest; the tables have all."""
@@ -137,9 +135,9 @@ def _judge(arguments: argparse.Namespace, console: "Console") -> int:
         judgements.sort(key=lambda entry: (entry.normal_share, -entry.score))
         flagged = [entry for entry in judgements if entry.flagged]
         task = progress.add_task("drawing", total=min(len(flagged), _MOST_DRAWN))
-        _write_pictures(arguments, detector, flagged[:_MOST_DRAWN], len(judgements), lambda: progress.advance(task))
-    summary = _summary(arguments, detector, judgements) | {"unreadable": unreadable}
-    _write_tables(arguments.out, summary, judgements)
+        write_pictures(arguments, detector, flagged[:_MOST_DRAWN], len(judgements), lambda: progress.advance(task))
+    summary = summary_of(arguments, detector, judgements) | {"unreadable": unreadable}
+    write_tables(arguments.out, summary, judgements)
     for entry in flagged[:_MOST_PRINTED]:
         console.print(f"{entry.score:.4g}  {entry.name}", markup=False)
     if len(flagged) > _MOST_PRINTED:
@@ -149,11 +147,8 @@ def _judge(arguments: argparse.Namespace, console: "Console") -> int:
         f"{f' or below {detector.low_threshold:.4g}' if detector.two_sided else ''}, "
         f"which at most {100 * detector.rate:g} % of normal ones do"
     )
-    if "auroc" in summary:
-        console.print(
-            f"AUROC {summary['auroc']:.4f}; flagged: {100 * summary['flagged_of_normal']:.1f} % of class "
-            f"{arguments.normal_class}, {100 * summary['flagged_of_others']:.1f} % of the others"
-        )
+    if "classes" in summary:
+        print_classes(summary["classes"], console)
     out = arguments.out
     console.print(
         f"to look at: {out / 'anomalies.html'}; all: anomalies.csv, anomalies.json; for the next batch: --model {out}"
@@ -255,88 +250,3 @@ def _load(arguments: argparse.Namespace) -> "Detector":
     encoder = Encoder.from_bundle(arguments.model / "bundle", arguments.device)
     rate = rate if arguments.false_alarms is None else arguments.false_alarms
     return Detector(encoder, size, kind, scores, rate, two_sided or arguments.two_sided)
-
-
-def _summary(arguments: argparse.Namespace, detector: "Detector", judgements: "list[Judgement]") -> Json:
-    from restore.codes.anomalies import area_under_curve
-
-    summary: Json = {
-        "source": arguments.source,
-        "normal": arguments.normal,
-        "class": arguments.normal_class,
-        "size": detector.size,
-        "score": detector.kind,
-        "numbers": detector.encoder.network.code_channels,
-        "false_alarms": detector.rate,
-        "two_sided": detector.two_sided,
-        "threshold": detector.threshold,
-        "low_threshold": detector.low_threshold if detector.two_sided else None,
-        "judged": len(judgements),
-        "flagged": sum(entry.flagged for entry in judgements),
-        "held_out_scores": detector.held_out.tolist(),
-    }
-    labels = [entry.label for entry in judgements]
-    if arguments.normal_class is not None and len(set(labels)) > 1 and None not in labels:
-        odd = [label != arguments.normal_class for label in labels]
-        summary["auroc"] = area_under_curve([_oddness(entry, detector) for entry in judgements], odd)
-        for name, wanted in (("flagged_of_normal", False), ("flagged_of_others", True)):
-            chosen = [entry.flagged for entry, is_odd in zip(judgements, odd, strict=True) if is_odd == wanted]
-            summary[name] = sum(chosen) / len(chosen)
-    return summary
-
-
-def _oddness(entry: "Judgement", detector: "Detector") -> float:
-    return -entry.normal_share if detector.two_sided else entry.score
-
-
-def _write_tables(out: Path, summary: Json, judgements: "list[Judgement]") -> None:
-    import json
-
-    from restore.codes.anomalies import judgements_as_csv
-    from restore.images.files import write_atomically
-
-    pictures = [
-        {"name": e.name, "label": e.label, "score": e.score, "normal_share": e.normal_share, "flagged": e.flagged}
-        for e in judgements
-    ]
-    text = json.dumps({**summary, "pictures": pictures}, indent=2, ensure_ascii=False)
-    write_atomically(out / "anomalies.csv", judgements_as_csv(judgements).encode())
-    write_atomically(out / "anomalies.json", (text + "\n").encode())
-
-
-def _write_pictures(
-    arguments: argparse.Namespace,
-    detector: "Detector",
-    flagged: "list[Judgement]",
-    judged: int,
-    advance: "Callable[[], None]",
-) -> None:
-    """Heat maps of the flagged pictures, and the page that shows them; photos are read again, at their own size."""
-    import shlex
-
-    import restore
-    from restore.codes.heat import anomaly_page, heat_over, shown_picture
-    from restore.codes.pictures import open_pictures
-    from restore.images.codec import encode
-    from restore.images.files import write_atomically
-    from restore.images.tensors import to_pixels
-
-    out = arguments.out
-    entries = {entry.name: entry for entry in flagged}
-    source = open_pictures(arguments.source, detector.encoder.channels).chosen(entries.keys(), None)
-    shown: dict[str, tuple[Judgement, Tensor, Tensor]] = {}
-    for batch in source.batches(1, on_failure=lambda *_: None):  # it was read before
-        entry, picture = entries[batch.names[0]], shown_picture(batch.images[0])
-        heat = heat_over(picture, entry.error)
-        write_atomically(out / "heat" / f"{entry.name}.png", encode(to_pixels(heat), ".png"))
-        shown[entry.name] = (entry, picture, heat)
-        advance()
-    ordered = [shown[entry.name] for entry in flagged if entry.name in shown]
-    lead = [
-        f"{len(flagged)} of {judged} pictures are given back unlike normal ones by a network that has seen normal "
-        f"pictures only; of further normal pictures, at most {100 * detector.rate:g} % would be flagged."
-    ]
-    counts = [("judged", str(judged)), ("flagged", str(len(flagged))), ("threshold", f"{detector.threshold:.4g}")]
-    command = shlex.join(["restore", *sys.argv[1:]])
-    page = anomaly_page(ordered, lead, counts, command, f"restore anomalies {restore.__version__}")
-    write_atomically(out / "anomalies.html", page.encode())

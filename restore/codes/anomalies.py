@@ -183,6 +183,8 @@ def train_detector(
         torch.manual_seed(derive_seed(seed, "weights"))
         network = DeepAutoencoder((_WIDTH, numbers), size, channels)
     train(network, normal[order[held_out_count:]])
+    # As a bundle keeps them, so that a later run judges with the very same network.
+    network.load_state_dict({name: value.half().float() for name, value in network.state_dict().items()})
     card = ModelCard(
         name="anomalies",
         network=network_entry(network),
