@@ -142,9 +142,7 @@ def _short_names(bundles: list[str]) -> list[str]:
 def _print(rows: "list[ProbeRow]", console: "Console") -> None:
     from rich.table import Table
 
-    table = Table(
-        "code", "numbers", "squared error", "PSNR, dB", "detail left", "read by a line", "of the training pictures"
-    )
+    table = Table("code", "numbers", "error", "PSNR, dB", "detail", "read", "read of training")
     for row in rows:
         shares = ("-" if share is None else f"{100 * share:.2f} %" for share in (row.accuracy, row.train_accuracy))
         table.add_row(
