@@ -18,7 +18,10 @@ _COMMANDS: dict[str, tuple[str, str]] = {
     "evaluate": ("restore.cli.evaluate", "score a bundle on a folder of clean photos under a named protocol"),
     "info": ("restore.cli.info", "print a bundle's card"),
     "benchmark": ("restore.cli.benchmark", "measure quality on test sets, speed and memory, and write the tables"),
-    "probe": ("restore.cli.probe", "measure what a code is worth, beside PCA of as many numbers"),
+    "probe": (
+        "restore.cli.probe",
+        "measure what a code is worth: what it gives back, and what a line reads from it",
+    ),
     "anomalies": ("restore.cli.anomalies", "find the pictures that are unlike the normal ones, and where"),
     "bundle": ("restore.cli.bundle", "make a bundle of a training checkpoint"),
     "encode": ("restore.cli.encode", "codes of pictures: a table, a map, near-duplicates, nearest neighbours"),
