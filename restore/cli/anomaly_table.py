@@ -1,12 +1,9 @@
 """`restore anomalies --each-class`: one class against the rest, for every class."""
 
 import argparse
-import csv
-import io
 import json
 import sys
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -52,9 +49,12 @@ def judge_each_class(arguments: argparse.Namespace, console: "Console") -> int:
     from rich.progress import Progress
     from rich.table import Table
 
+    from restore.codes.figures import new_figure
     from restore.codes.heat import draw_curves
+    from restore.codes.tables import table_as_bytes
     from restore.images.files import write_atomically
 
+    new_figure((1.0, 1.0))  # says that matplotlib is missing before the training, not after
     with Progress(console=console, disable=not sys.stderr.isatty()) as progress:
         rows, curves = _rows(arguments, progress)
     means = {name: float(np.mean([getattr(row, name) for row in rows])) for name in _SHARES}
@@ -66,10 +66,11 @@ def judge_each_class(arguments: argparse.Namespace, console: "Console") -> int:
     table.add_row("mean", "", f"{means['auroc']:.4f}", f"{means['pca_auroc']:.4f}", *shares, style="bold")
     console.print(table)
     settings = {name: getattr(arguments, name) for name in ("source", "score", "numbers", "steps", "seed", "held_out")}
-    text = json.dumps({**settings, "mean": means, "rows": [asdict(row) for row in rows]}, indent=2)
+    cells = [asdict(row) for row in rows]
+    text = json.dumps({**settings, "mean": means, "rows": cells}, indent=2)
     out = arguments.out
     write_atomically(out / "classes.json", (text + "\n").encode())
-    write_atomically(out / "classes.csv", _as_csv(rows).encode())
+    write_atomically(out / "classes.csv", table_as_bytes(cells, list(cells[0]), ".csv"))
     write_atomically(out / "classes.png", draw_curves(curves))
     console.print(f"everything: {out / 'classes.json'}, classes.csv, classes.png")
     return 0
@@ -112,11 +113,3 @@ def _rows(
         )
         curves[f"{name} ({rows[-1].auroc:.3f})"] = (scores, odd)
     return rows, curves
-
-
-def _as_csv(rows: Sequence[ClassRow]) -> str:
-    text = io.StringIO()
-    writer = csv.DictWriter(text, [field.name for field in fields(ClassRow)], lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(asdict(row) for row in rows)
-    return text.getvalue()

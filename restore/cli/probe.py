@@ -55,8 +55,9 @@ def run(arguments: argparse.Namespace) -> int:
     from rich.progress import Progress
 
     from restore.codes.encoder import Encoder
-    from restore.codes.probe import probe_bundle, probe_pca, rows_as_csv
-    from restore.codes.probe_plot import draw_probe
+    from restore.codes.probe import draw_probe, probe_bundle, probe_pca
+    from restore.codes.tables import table_as_bytes
+    from restore.images.codec import encode
     from restore.images.files import check_target_folder, write_atomically
 
     if arguments.limit is not None and arguments.limit < 2:
@@ -87,6 +88,7 @@ def run(arguments: argparse.Namespace) -> int:
             rows += [row for row, _ in results]
             pictures += [given_back for _, given_back in results]
     _print(rows, console)
+    cells = [asdict(row) for row in rows]
     record = {
         "source": arguments.source,
         "test": arguments.test,
@@ -96,12 +98,12 @@ def run(arguments: argparse.Namespace) -> int:
         "test_pictures": len(test.images),
         "classes": sorted(set(train.labels or ())),
         "seed": arguments.seed,
-        "rows": [asdict(row) for row in rows],
+        "rows": cells,
     }
     out = arguments.out
     write_atomically(out / "probe.json", (json.dumps(record, indent=2, ensure_ascii=False) + "\n").encode())
-    write_atomically(out / "probe.csv", rows_as_csv(rows).encode())
-    write_atomically(out / "probe.png", draw_probe(test.images, rows, pictures))
+    write_atomically(out / "probe.csv", table_as_bytes(cells, list(cells[0]), ".csv"))
+    write_atomically(out / "probe.png", encode(draw_probe(test.images, rows, pictures), ".png"))
     counted = f"{len(train.images)} training and {len(test.images)} test pictures of {size} x {size}"
     classes = f"{len(set(train.labels))} classes" if train.labels else "no classes, so nothing was read from the codes"
     console.print(f"{counted}, {classes}; everything: {out / 'probe.json'}, probe.csv, probe.png")

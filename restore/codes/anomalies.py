@@ -4,8 +4,6 @@ The threshold is a promise about false alarms (split conformal prediction; Vovk 
 those that were held out from training, at most the stated share is flagged, whatever the network and its errors are.
 """
 
-import csv
-import io
 import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -33,7 +31,6 @@ __all__ = [
     "TrainNetwork",
     "area_under_curve",
     "error_maps",
-    "judgements_as_csv",
     "pca_scores",
     "scores_of",
     "threshold_for",
@@ -289,15 +286,3 @@ def area_under_curve(scores: Sequence[float], odd: Sequence[bool]) -> float:
     from sklearn.metrics import roc_auc_score
 
     return float(roc_auc_score(odd, scores))
-
-
-def judgements_as_csv(judgements: Sequence[Judgement]) -> str:
-    """One line for each picture, in their order."""
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(["flagged", "name", "label", "score", "normal_share"])
-    for entry in judgements:
-        writer.writerow(
-            [int(entry.flagged), entry.name, entry.label or "", f"{entry.score:.6g}", f"{entry.normal_share:.4g}"]
-        )
-    return text.getvalue()

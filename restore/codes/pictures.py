@@ -2,7 +2,7 @@
 
 import functools
 import os
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import cast, get_args
@@ -111,16 +111,6 @@ class PictureSource:
             labels += [] if label is None else [label]
         if names:
             yield _batch(names, images, labels)
-
-    def chosen(self, names: Collection[str], size: int | None) -> "PictureSource":
-        """Some of the pictures, by their names, brought to another size."""
-        if isinstance(self._pictures, Pictures):
-            indices = [index for index in range(len(self)) if self._pictures.name(index) in names]
-            return PictureSource(
-                self.name, self._pictures.chosen(np.array(indices, dtype=np.int64)), self.channels, size
-            )
-        photos = [photo for photo in self._pictures if photo.relative.as_posix() in names]
-        return PictureSource(self.name, photos, self.channels, size)
 
     def name_of(self, text: str) -> str | None:
         """The name of the picture that a text means: its name here, or the path of its file; None if it is not here."""

@@ -5,11 +5,9 @@ pictures, and it takes a second to compute (Pearson 1901). A linear probe is a l
 (Alain and Bengio 2016): its accuracy says how far the classes lie apart in the code as it is.
 """
 
-import csv
-import io
 import time
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
@@ -18,13 +16,17 @@ from torch import Tensor
 
 from restore.codes.encoder import Encoder
 from restore.codes.gathering import Gathered
+from restore.codes.pictures import thumbnail
+from restore.codes.sheets import Cell, contact_sheet
 from restore.errors import DataError
 from restore.seeds import generator_for
 
-__all__ = ["ProbeRow", "divided", "fine_energy", "probe_bundle", "probe_pca", "rows_as_csv"]
+__all__ = ["ProbeRow", "divided", "draw_probe", "fine_energy", "probe_bundle", "probe_pca"]
 
 Floats = npt.NDArray[np.float32]
 _ITERATIONS = 1000
+_SHOWN, _SHOWN_SIDE = 10, 112
+"""Test pictures that are drawn, and their side in pixels."""
 _FINE = 0.25
 """Cycles per pixel: half of what pixels can show."""
 
@@ -126,13 +128,26 @@ def fine_energy(images: Tensor) -> float:
     return total / images.numel() / fine.numel()
 
 
-def rows_as_csv(rows: Sequence[ProbeRow]) -> str:
-    """The rows as CSV, one line each."""
-    text = io.StringIO()
-    writer = csv.DictWriter(text, [field.name for field in fields(ProbeRow)], lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(asdict(row) for row in rows)
-    return text.getvalue()
+def draw_probe(test: Tensor, rows: Sequence[ProbeRow], given_back: Sequence[Tensor]) -> npt.NDArray[np.uint8]:
+    """Draw the first test pictures above what each code gives back of them.
+
+    Args:
+        test: `(N, C, H, W)` float32 in [0, 1].
+        rows: What was measured.
+        given_back: The test pictures of each row, as `test`.
+
+    Returns:
+        `(H, W, 3)` uint8.
+    """
+    lines = [(["test pictures"], test)]
+    for row, pictures in zip(rows, given_back, strict=True):
+        read = [] if row.accuracy is None else [f"{100 * row.accuracy:.1f} % read"]
+        lines.append(([row.method, f"{row.numbers} numbers", f"error {row.mse:.4f}", *read], pictures))
+    sheet = []
+    for words, pictures in lines:
+        cells = [Cell(thumbnail(picture, _SHOWN_SIDE)) for picture in pictures[:_SHOWN]]
+        sheet.append([*(Cell(cell.pixels, word) for cell, word in zip(cells, [*words, *[""] * _SHOWN], strict=False))])
+    return contact_sheet(sheet)
 
 
 def _codes_of(encoder: Encoder, images: Tensor) -> Floats:

@@ -88,9 +88,9 @@ def test_anomalies_finds_pages_that_lost_their_half_and_judges_the_next_batch_al
     with (out / "anomalies.csv").open() as file:
         assert [row["name"] for row in csv.DictReader(file)] == [entry["name"] for entry in record["pictures"]]
     heat = decode(out / "heat" / "cut" / "00.png.png").pixels.astype(int)
-    assert heat.shape == (240, 180, 3)
+    assert heat.shape == (120, 90, 3)
     red = heat[..., 0] - heat[..., 1]
-    assert red[140:].mean() > 4 * red[:100].mean()
+    assert red[70:].mean() > 4 * red[:50].mean()
     page = (out / "anomalies.html").read_text()
     assert "cut/00.png" in page
 
@@ -105,7 +105,7 @@ def test_anomalies_finds_pages_that_lost_their_half_and_judges_the_next_batch_al
 
 def test_each_class_makes_a_table_a_picture_and_a_mean(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     out = tmp_path / "out"
-    assert main(["anomalies", "digits", "--each-class", "--steps", "20", "--out", str(out)]) == ExitCode.OK
+    assert main(["anomalies", "digits", "--each-class", "--steps", "120", "--out", str(out)]) == ExitCode.OK
     record = json.loads((out / "classes.json").read_text())
     assert [row["normal_class"] for row in record["rows"]] == [str(digit) for digit in range(10)]
     assert record["mean"]["auroc"] > 0.8

@@ -9,8 +9,7 @@ import torch
 from restore.codes.encoder import Encoder
 from restore.codes.gathering import Gathered, class_of, gather
 from restore.codes.pictures import open_pictures
-from restore.codes.probe import divided, fine_energy, probe_bundle, probe_pca, rows_as_csv
-from restore.codes.probe_plot import draw_probe
+from restore.codes.probe import divided, draw_probe, fine_energy, probe_bundle, probe_pca
 from restore.errors import DataError
 from restore.models import UndercompleteAutoencoder
 from restore.models.bundle import ModelCard, network_entry
@@ -57,8 +56,9 @@ def test_a_bundle_is_measured_like_pca_and_random_weights_give_nothing_back() ->
     assert row.mse == pytest.approx(float((given_back - test.images).square().mean()), rel=1e-5)
     assert row.mse > 2 * probe_pca(8, train, test)[0].mse
     assert 0.0 <= float(given_back.min()) <= float(given_back.max()) <= 1.0
-    assert draw_probe(test.images, [row], [given_back]).startswith(b"\x89PNG")
-    assert rows_as_csv([row]).splitlines()[1].startswith("small,8,")
+    picture = draw_probe(test.images, [row], [given_back])
+    assert picture.shape[0] > 2 * 112
+    assert picture.shape[1] > 10 * 112
 
 
 def test_pictures_without_classes_are_measured_but_not_read(tmp_path: Path) -> None:

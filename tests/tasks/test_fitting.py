@@ -18,10 +18,11 @@ def test_a_short_training_lowers_the_error_and_depends_on_the_seed_alone() -> No
     trained = []
     state = torch.get_rng_state()
     for seed in (0, 0, 1):
-        net, steps = network(), []
+        net = network()
+        steps: list[int] = []
         torch.set_rng_state(state)
-        fit_reconstruction(net, images, 60, seed, advance=steps.append)
-        assert sum(steps) == 60
+        fit_reconstruction(net, images, 200, seed, advance=steps.append)
+        assert sum(steps) == 200
         assert not net.training
         trained.append(net)
     with torch.inference_mode():
