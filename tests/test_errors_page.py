@@ -9,13 +9,12 @@ import pytest
 ROOT = Path(__file__).parents[1]
 MODULES = [
     *sorted((ROOT / "restore" / "codes").glob("*.py")),
-    *(ROOT / "restore" / "cli" / f"{name}.py" for name in ("compress", "decompress", "encode", "generate")),
+    *(ROOT / "restore" / "cli" / f"{name}.py" for name in ("anomalies", "anomaly_table", "compress", "decompress")),
+    *(ROOT / "restore" / "cli" / f"{name}.py" for name in ("encode", "generate", "probe")),
     *sorted((ROOT / "restore" / "images").glob("*.py")),
     *(ROOT / "restore" / "inference" / f"{name}.py" for name in ("batch", "journal", "masks", "photos", "report")),
     *(ROOT / "restore" / "inference" / f"{name}.py" for name in ("restorer", "tiling")),
     ROOT / "restore" / "models" / "bundle.py",
-    *(ROOT / "restore" / "codes" / f"{name}.py" for name in ("anomalies", "gathering", "probe", "figures")),
-    *(ROOT / "restore" / "cli" / f"{name}.py" for name in ("anomalies", "anomaly_table", "probe")),
     ROOT / "restore" / "devices.py",
 ]
 OURS = ("UsageError", "ImageError", "OutputError", "BundleError", "PrecisionError", "DataError", "RestoreError")

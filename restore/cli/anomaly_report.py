@@ -1,6 +1,7 @@
 """What `restore anomalies` found, as a record, a table, and a page with heat maps."""
 
 import argparse
+import math
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -73,7 +74,11 @@ def print_classes(classes: Json, console: "Console") -> None:
 
 
 def _oddness(entry: "Judgement", detector: "Detector") -> float:
-    return -entry.normal_share if detector.two_sided else entry.score
+    if not detector.two_sided:
+        return entry.score
+    # Beyond the oddest held-out pictures on either side all shares are alike, and the distance decides.
+    median = float(detector.held_out[len(detector.held_out) // 2])
+    return -entry.normal_share + 1e-9 * abs(math.log(max(entry.score, 1e-12) / max(median, 1e-12)))
 
 
 def write_tables(out: Path, summary: Json, judgements: "list[Judgement]") -> None:

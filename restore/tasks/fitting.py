@@ -78,7 +78,8 @@ def fit_reconstruction(
     level = quiet.level
     quiet.setLevel(logging.WARNING)
     try:
-        with warnings.catch_warnings():
+        with warnings.catch_warnings(), torch.random.fork_rng(devices=[]):
+            torch.manual_seed(derive_seed(seed, "fit"))  # what Lightning and the network draw from
             warnings.filterwarnings(
                 "ignore", ".*does not have many workers|The number of training batches|.*no `val_dataloader`"
             )
