@@ -35,6 +35,7 @@ _MODES = {
     "I;16B": "L",
     "I": "L",
 }
+_MAX_SCANS = 200  # encoders make a dozen
 
 
 @dataclass(frozen=True)
@@ -128,7 +129,9 @@ def _kind(mode: str) -> str:
 
 
 def _check_jpeg(path: Path, file: BinaryIO) -> None:
+    progressive = False
     for marker, payload in jpeg_segments(file):
+        progressive |= marker in {0xC2, 0xCA}
         if 0xC0 <= marker <= 0xCF and marker not in {0xC4, 0xC8, 0xCC}:
             if payload[:1] != b"\x08":
                 depth = payload[0] if payload else 0
@@ -143,6 +146,10 @@ def _check_jpeg(path: Path, file: BinaryIO) -> None:
             height, width = struct.unpack(">HH", payload[1:5])
             if marker < 0xC9 and height * width > 512 * stamp_of(file)[0]:
                 raise EOFError("it has fewer bits than blocks")
+    if progressive:  # every scan goes over the whole picture, and may take a dozen bytes
+        file.seek(0)
+        if sum(part.count(b"\xff\xda") for part in iter(lambda: file.read(1 << 24), b"")) > _MAX_SCANS:
+            raise ValueError(f"more than {_MAX_SCANS} scans")
 
 
 def _depth(path: Path, file: BinaryIO, file_format: str) -> _Depth:

@@ -310,3 +310,13 @@ def test_odd_tags_say_nothing_on_standard_error(tmp_path: Path, capfd: pytest.Ca
     picture().save(path, tiffinfo={274: 9})
     whole(path)
     assert capfd.readouterr().err == ""
+
+
+def test_a_jpeg_that_goes_over_its_pixels_a_thousand_times_is_refused_at_once(tmp_path: Path) -> None:
+    path = tmp_path / "a.jpg"
+    picture().save(path, progressive=True)
+    assert whole(path)
+    data = path.read_bytes()
+    path.write_bytes(data[:-2] + 1000 * data[data.rfind(b"\xff\xda") : -2] + data[-2:])
+    with pytest.raises(UnreadableImageError, match="more than 200 scans"):
+        open_document(path)
