@@ -127,7 +127,7 @@ def test_another_version_and_headers_that_lie_are_refused() -> None:
         with pytest.raises(UnreadableImageError, match="its header says what cannot be"):
             CompressedPhoto.from_bytes(lying.to_bytes())
     sizes = replace(height=4_000_000_000, width=4_000_000_000), replace(height=0), replace(height=200)
-    for lying in (*sizes, replace(packed=b""), replace(packed=b"x"), replace(packed=honest.packed + b"x")):
+    for lying in (*sizes, replace(packed=b""), replace(packed=b"x")):
         with pytest.raises(UnreadableImageError, match="leave it out"):
             compressor_of().decompress(CompressedPhoto.from_bytes(lying.to_bytes()))
 
