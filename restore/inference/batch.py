@@ -88,6 +88,7 @@ class _Batch:
     def __init__(self, restorer: Restorer, options: BatchOptions, journal: Journal | None) -> None:
         self.restorer, self.options, self.journal = restorer, options, journal
         self.protocol = restorer.card.protocol if restorer.card is not None else ""
+        self.shows_both = options.residual or options.compare or options.thumbnails
         self.auto = options.auto and self.protocol in CLEAN_LIMITS
         self.budget = PixelBudget(_PIXELS_AHEAD)
         self.journal_lock = threading.Lock()
@@ -210,6 +211,8 @@ class _Batch:
             return
         if page is not None:
             job.restored = self._restore_page(job, page)
+            if not self.shows_both:
+                job.page = None  # at 100 megapixels it is 300 MB or 600
             return
         changed = False
 
@@ -266,7 +269,8 @@ class _Batch:
             self._check_unchanged(job)
         else:
             if job.encoded is None:
-                pages: Iterator[Page] = read_pages(document) if job.page is None else iter([job.restored or job.page])
+                page = job.restored or job.page
+                pages = read_pages(document) if page is None else iter([page])
                 job.encoded = encode_document(document, pages, target.suffix, self.options.quality)
             data = job.encoded.data
             job.notes += job.encoded.notes
@@ -283,7 +287,7 @@ class _Batch:
             job.result = replace(job.result, thumbnails=(thumbnail(job.page), thumbnail(job.restored or job.page)))
 
     def _write_beside(self, job: _Job) -> None:
-        if job.page is None or job.restored is None:
+        if job.page is None or job.restored is None or not (self.options.residual or self.options.compare):
             return
         before, after = eight_bits(job.page.pixels), eight_bits(job.restored.pixels)
         for wanted, name, pixels in (
