@@ -7,7 +7,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 import torch
-from skimage.restoration import denoise_tv_chambolle, denoise_wavelet, inpaint_biharmonic, richardson_lucy, wiener
+from skimage import restoration  # its parts load when they are used: most runs use none
 from torch import Tensor
 
 from restore.errors import RestoreError
@@ -68,7 +68,7 @@ def wavelet(sigma: float) -> Baseline:
         colour = image.shape[0] > 1
         pixels = image.permute(1, 2, 0).numpy() if colour else image[0].numpy()
         try:
-            result = denoise_wavelet(
+            result = restoration.denoise_wavelet(
                 pixels.astype(np.float64),
                 sigma / 255.0,
                 convert2ycbcr=colour,
@@ -87,7 +87,7 @@ def total_variation(sigma: float) -> Baseline:
     weight = 0.8 * sigma / 255.0
 
     def restore(image: Tensor, _mask: Tensor) -> Tensor:
-        return _as_planes(denoise_tv_chambolle(image.permute(1, 2, 0).numpy(), weight, channel_axis=2))
+        return _as_planes(restoration.denoise_tv_chambolle(image.permute(1, 2, 0).numpy(), weight, channel_axis=2))
 
     return Baseline("total variation", restore)
 
@@ -108,7 +108,7 @@ def biharmonic() -> Baseline:
     def restore(image: Tensor, mask: Tensor) -> Tensor:
         hole = (mask[0] > 0.5).numpy()
         visible = torch.where(mask > 0.5, 0.0, image).permute(1, 2, 0).numpy()
-        filled = inpaint_biharmonic(visible, hole, split_into_regions=True, channel_axis=2)
+        filled = restoration.inpaint_biharmonic(visible, hole, split_into_regions=True, channel_axis=2)
         return torch.where(mask > 0.5, _as_planes(filled), image)
 
     return Baseline("biharmonic", restore)
@@ -117,7 +117,8 @@ def biharmonic() -> Baseline:
 def wiener_deconvolution(sigma_pixels: float, balance: float = 0.003) -> Baseline:
     """scikit-image's Wiener filter with the true Gaussian kernel, reflected beyond the borders against ringing."""
     return Baseline(
-        "Wiener", _deconvolve(sigma_pixels, lambda plane, kernel: wiener(plane, kernel, balance, clip=False))
+        "Wiener",
+        _deconvolve(sigma_pixels, lambda plane, kernel: restoration.wiener(plane, kernel, balance, clip=False)),
     )
 
 
@@ -125,7 +126,7 @@ def richardson_lucy_deconvolution(sigma_pixels: float, iterations: int = 30) -> 
     """scikit-image's Richardson-Lucy (1972, 1974) with the true Gaussian kernel, reflected beyond the borders."""
 
     def sharpen(plane: Plane, kernel: Plane) -> Plane:
-        return np.asarray(richardson_lucy(np.clip(plane, 1e-4, None), kernel, iterations, clip=False))
+        return np.asarray(restoration.richardson_lucy(np.clip(plane, 1e-4, None), kernel, iterations, clip=False))
 
     return Baseline("Richardson-Lucy", _deconvolve(sigma_pixels, sharpen))
 

@@ -90,6 +90,8 @@ def initialise(network: nn.Module, *last: nn.Module) -> None:
         network: Whose convolutions are set.
         last: Convolutions whose output leaves the network.
     """
+    if any(parameter.is_meta for parameter in network.parameters()):
+        return  # nothing to set; asked for numbers there, torch imports its compiler: 160 MB and seconds
     scales: dict[nn.Module, float] = dict.fromkeys(last, 0.02)
     scales.update((module.second, 0.1) for module in network.modules() if isinstance(module, ResidualBlock))
     for module in network.modules():
