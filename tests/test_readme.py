@@ -34,7 +34,7 @@ def test_the_three_commands_of_the_readme_run_one_after_the_other(
     write_photos(Path("scans"), 2)
     restored, fitted, evaluated = commands(README)
     assert main(restored) == ExitCode.OK
-    assert len(list(Path("restored").iterdir())) == 2
+    assert len(list(Path("restored").iterdir())) == 3  # two photos and the journal
     assert main([*fitted, *SMALL]) == ExitCode.OK
     assert main(evaluated) == ExitCode.OK
 

@@ -1,6 +1,6 @@
 """The tables of `docs/damage.md`, measured again: a test that fails shows the table as it would be now.
 
-All of them are slow, and need the photos beside the checkout.
+They take minutes, need the photos beside the checkout, and run when asked for: `pytest -m measured`.
 """
 
 import re
@@ -23,7 +23,7 @@ from restore.inference.restorer import Restorer
 from restore.scores import psnr
 from tests.helpers.damage import Floats, Pixels, as_file, blurred, demosaiced, jpeg, noisy, underexposed
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.measured
 PAGE = Path(__file__).parents[2] / "docs" / "damage.md"
 TEST_SETS = ("CBSD68", "BSD68", "Set12")
 SIGMAS = (5.0, 10.0, 15.0, 25.0, 50.0)
