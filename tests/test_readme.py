@@ -26,17 +26,18 @@ def commands(text: str) -> list[list[str]]:
     return [shlex.split(line, comments=True) for line in lines]
 
 
-def test_the_three_commands_of_the_readme_run_one_after_the_other(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_commands_of_the_readme_run_one_after_the_other(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     write_photos(Path("photos"), 6, (128, 128))
     write_photos(Path("scans"), 2)
-    restored, fitted, evaluated = commands(README)
+    restored, fitted, evaluated, autoencoder, drawn = commands(README)
     assert main(restored) == ExitCode.OK
     assert len(list(Path("restored").iterdir())) == 3  # two photos and the journal
     assert main([*fitted, *SMALL]) == ExitCode.OK
     assert main(evaluated) == ExitCode.OK
+    assert main([*autoencoder, "--trainer.max_epochs", "1", "--trainer.limit_train_batches", "2"]) == ExitCode.OK
+    assert main(drawn) == ExitCode.OK
+    assert list(Path("drawn").glob("*.png"))
 
 
 def test_the_python_example_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
