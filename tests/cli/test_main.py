@@ -20,7 +20,24 @@ HEAVY = ("torch", "lightning", "albumentations", "cv2", "skimage", "numpy")
 
 
 @pytest.mark.parametrize(
-    "arguments", [["--help"], *([name, "--help"] for name in ("photos", "evaluate", "info", "probe", "anomalies"))]
+    "arguments",
+    [
+        ["--help"],
+        *(
+            [name, "--help"]
+            for name in (
+                "anomalies",
+                "compress",
+                "decompress",
+                "encode",
+                "evaluate",
+                "generate",
+                "info",
+                "photos",
+                "probe",
+            )
+        ),
+    ],
 )
 def test_help_needs_none_of_the_heavy_packages(arguments: list[str]) -> None:
     code = (
