@@ -113,7 +113,7 @@ def test_the_wandb_overlay_writes_an_offline_run_with_scores_and_panels() -> Non
     from tests.helpers.wandb_files import read_history
 
     assert main(["fit", "-c", "denoise", "-c", "debug", "-c", "wandb"]) == ExitCode.OK
-    wandb.finish()
+    wandb.teardown()  # after `finish` its service may still be writing the file
     (run,) = Path("runs/wandb").glob("offline-run-*")
     history = read_history(next(run.glob("run-*.wandb")))
     assert {"val/psnr", "val/noise25/psnr", "val/input_psnr", "train/loss"} <= set(history)
