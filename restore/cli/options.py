@@ -7,7 +7,7 @@ from restore.inference.tiling import DEFAULT_TILE
 __all__ = ["PROTOCOL_NAMES", "add_device_options"]
 
 # Those of restore.inference.protocols, which takes seconds to import; a test compares them.
-PROTOCOL_NAMES = ("gaussian-awgn", "clipped-8bit", "gaussian-blur", "holes", "holes-by-share", "clean")
+PROTOCOL_NAMES = ("gaussian-awgn", "clipped-8bit", "camera-noise", "gaussian-blur", "holes", "holes-by-share", "clean")
 
 
 def add_device_options(parser: argparse.ArgumentParser) -> None:

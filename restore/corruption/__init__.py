@@ -1,14 +1,17 @@
 """Configurable damage: batched, stateless, and drawn from a generator that the caller passes in."""
 
 from restore.corruption.base import Compose, Corruption, Identity, OneOf
-from restore.corruption.blur import GaussianBlur, MotionBlur
+from restore.corruption.blur import GaussianBlur, MotionBlur, Rescale
+from restore.corruption.camera import CameraNoise, FilmGrain
 from restore.corruption.compression import JpegCompression, Quantise
 from restore.corruption.masking import PixelMask, RectangleMask, StrokeMask
 from restore.corruption.noise import GaussianNoise
 
 __all__ = [
+    "CameraNoise",
     "Compose",
     "Corruption",
+    "FilmGrain",
     "GaussianBlur",
     "GaussianNoise",
     "Identity",
@@ -18,5 +21,6 @@ __all__ = [
     "PixelMask",
     "Quantise",
     "RectangleMask",
+    "Rescale",
     "StrokeMask",
 ]

@@ -9,7 +9,7 @@ from torch import Tensor
 from restore.errors import UsageError
 from restore.types import Corrupted, Interval
 
-__all__ = ["Compose", "Corruption", "Identity", "OneOf", "check_interval", "draw_uniform", "no_mask"]
+__all__ = ["Compose", "Corruption", "Identity", "OneOf", "check_interval", "draw_uniform", "is_grey", "no_mask"]
 
 
 class Corruption(ABC):
@@ -100,6 +100,11 @@ class OneOf(Corruption):
 def no_mask(images: Tensor) -> Tensor:
     """`(B, 1, H, W)` zeros: nothing is missing."""
     return images.new_zeros(images.shape[0], 1, *images.shape[-2:])
+
+
+def is_grey(images: Tensor) -> Tensor:
+    """`(B, 1, 1, 1)` bool: whether all channels of a sample are equal."""
+    return (images == images[:, :1]).flatten(1).all(dim=1).view(-1, 1, 1, 1)
 
 
 def draw_uniform(interval: Interval, images: Tensor, generator: torch.Generator) -> Tensor:

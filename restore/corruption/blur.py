@@ -11,7 +11,7 @@ from restore.corruption.base import Corruption, check_interval, draw_uniform, no
 from restore.images.tensors import reflect_pad
 from restore.types import Corrupted, Interval
 
-__all__ = ["GaussianBlur", "MotionBlur"]
+__all__ = ["GaussianBlur", "MotionBlur", "Rescale", "blur_gaussian"]
 
 _TRUNCATE = 4.0  # standard deviations; what lies beyond weighs less than 1e-4
 
@@ -41,11 +41,7 @@ class GaussianBlur(_Blur):
 
     def kernels(self, images: Tensor, generator: torch.Generator) -> Tensor:
         """Draw Gaussians, sampled at the pixel centres and cut at four standard deviations."""
-        sigma = draw_uniform(self.sigma_range, images, generator).view(-1, 1).clamp(min=1e-3)
-        radius = math.ceil(_TRUNCATE * self.sigma_range[1])
-        offsets = torch.arange(-radius, radius + 1, device=images.device)
-        profile = torch.exp(-0.5 * (offsets / sigma) ** 2)
-        profile = profile / profile.sum(dim=1, keepdim=True)
+        profile = _gaussians(draw_uniform(self.sigma_range, images, generator), self.sigma_range[1])
         return profile[:, :, None] * profile[:, None, :]
 
 
@@ -78,10 +74,53 @@ class MotionBlur(_Blur):
         return kernels / kernels.sum(dim=(1, 2), keepdim=True)
 
 
+class Rescale(Corruption):
+    """Scaled down and up again, both bicubic: what a photo loses that was enlarged, or stored too small.
+
+    Args:
+        factor_range: Side of the small picture relative to the large one, drawn per sample; 1 is no change.
+    """
+
+    def __init__(self, factor_range: Interval = (0.5, 1.0)) -> None:
+        self.factor_range = check_interval("factor_range", factor_range, 0.05, 1.0)
+
+    def __call__(self, images: Tensor, generator: torch.Generator) -> Corrupted:
+        """Scale each sample."""
+        size = (images.shape[-2], images.shape[-1])
+        rescaled = []
+        for sample, factor in zip(images, draw_uniform(self.factor_range, images, generator).tolist(), strict=True):
+            small = [max(1, round(side * factor)) for side in size]
+            shrunk = F.interpolate(sample[None], size=small, mode="bicubic", align_corners=False, antialias=True)
+            rescaled.append(F.interpolate(shrunk, size=size, mode="bicubic", align_corners=False))
+        return Corrupted(torch.cat(rescaled).clamp(0.0, 1.0), no_mask(images))
+
+
+def blur_gaussian(images: Tensor, sigma: Tensor, most: float) -> Tensor:
+    """Blur each sample by a Gaussian of its own, separably, with reflected borders.
+
+    Args:
+        images: `(B, C, H, W)` float32.
+        sigma: `(B,)` pixels, 0 to `most`; 0 is no blur.
+        most: The widest one; the kernels end at four times that.
+    """
+    if most == 0.0:
+        return images
+    profile = _gaussians(sigma, most)
+    return _convolve(_convolve(images, profile[:, :, None]), profile[:, None, :])
+
+
+def _gaussians(sigma: Tensor, most: float) -> Tensor:
+    """`(B, K)` samples at the pixel centres, summing to 1."""
+    radius = math.ceil(_TRUNCATE * most)
+    offsets = torch.arange(-radius, radius + 1, device=sigma.device)
+    profile = torch.exp(-0.5 * (offsets / sigma.view(-1, 1).clamp(min=1e-3)) ** 2)
+    return profile / profile.sum(dim=1, keepdim=True)
+
+
 def _convolve(images: Tensor, kernels: Tensor) -> Tensor:
     batch, channels, height, width = images.shape
-    radius = kernels.shape[-1] // 2
-    padded = reflect_pad(images, radius, radius, radius, radius)
+    rows, columns = kernels.shape[-2] // 2, kernels.shape[-1] // 2
+    padded = reflect_pad(images, columns, columns, rows, rows)
     weights = kernels.repeat_interleave(channels, dim=0).unsqueeze(1)
     # Samples and channels become groups of one convolution; in float32, whatever autocast says.
     with torch.autocast(device_type=images.device.type, enabled=False):

@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from restore.corruption.base import Corruption, check_interval, draw_uniform, no_mask
+from restore.corruption.base import Corruption, check_interval, draw_uniform, is_grey, no_mask
 from restore.types import Corrupted, Interval
 
 __all__ = ["GaussianNoise"]
@@ -28,7 +28,6 @@ class GaussianNoise(Corruption):
         sigma = draw_uniform(self.sigma_range, images, generator).view(-1, 1, 1, 1) / 255.0
         noise = torch.randn(images.shape, generator=generator, device=images.device)
         if images.shape[1] > 1:
-            grey = (images == images[:, :1]).flatten(1).all(dim=1).view(-1, 1, 1, 1)
-            noise = torch.where(grey, noise[:, :1], noise)
+            noise = torch.where(is_grey(images), noise[:, :1], noise)
         noisy = images + sigma * noise
         return Corrupted(noisy.clamp(0.0, 1.0) if self.clip else noisy, no_mask(images))

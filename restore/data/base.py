@@ -8,7 +8,7 @@ from lightning.pytorch import LightningDataModule
 from lightning.pytorch.overrides.distributed import UnrepeatedDistributedSampler
 from torch.utils.data import DataLoader, Dataset
 
-from restore.corruption import Corruption
+from restore.corruption import Corruption, Identity
 from restore.data.dataset import CropSampler, EvaluationDataset, PictureStore, TrainingCrops
 from restore.errors import UsageError
 from restore.images.tensors import to_float
@@ -30,6 +30,7 @@ class CorruptingDataModule(LightningDataModule, ABC):
         batch_size: Pictures per batch and process.
         num_workers: Loader processes.
         seed: Decides whatever is drawn.
+        target: Done to the training pictures before the corruption, and what the network is to give back.
     """
 
     def __init__(
@@ -39,11 +40,12 @@ class CorruptingDataModule(LightningDataModule, ABC):
         batch_size: int,
         num_workers: int,
         seed: int,
+        target: Corruption | None = None,
     ) -> None:
         super().__init__()
         check_at_least("batch_size", batch_size, 1)
         check_at_least("num_workers", num_workers, 0)
-        self.corruption, self.evaluation = corruption, evaluation or {}
+        self.corruption, self.evaluation, self.target = corruption, evaluation or {}, target or Identity()
         self.batch_size, self.num_workers, self.seed = batch_size, num_workers, seed
 
     @abstractmethod
@@ -64,6 +66,7 @@ class CorruptingDataModule(LightningDataModule, ABC):
             return batch  # type: ignore[no-any-return]  # Lightning's hook is untyped
         clean = to_float(batch["clean"])
         generator = generator_for(self.seed, "corrupt", *batch["draw"].tolist(), device=clean.device)
+        clean, _ = self.target(clean, generator)
         corrupted, mask = self.corruption(clean, generator)
         return {"clean": clean, "corrupted": corrupted, "mask": mask}
 

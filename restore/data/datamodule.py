@@ -45,6 +45,9 @@ class RestorationDataModule(CorruptingDataModule):
         num_workers: Loader processes; 0 is fastest where the photos fit into the cache and cores are few.
         cache_mib: Decoded photos are kept in memory if all of them fit into this many MiB.
         seed: Decides the split, the crops and the damage.
+        target: Done to the training crops before the corruption, and what the network is to give back. Photos as a
+            camera makes them are softer than ones that were scaled down; a network that never saw a soft one would
+            sharpen it, or take what is left of its noise for detail.
     """
 
     def __init__(
@@ -63,8 +66,9 @@ class RestorationDataModule(CorruptingDataModule):
         num_workers: int = 0,
         cache_mib: int = 2048,
         seed: int = 0,
+        target: Corruption | None = None,
     ) -> None:
-        super().__init__(corruption or GaussianNoise(), evaluation, batch_size, num_workers, seed)
+        super().__init__(corruption or GaussianNoise(), evaluation, batch_size, num_workers, seed, target)
         check_at_least("crop_size", crop_size, 16)
         check_at_least("val_crop_size", val_crop_size, 11)
         check_at_least("samples_per_epoch", samples_per_epoch, batch_size)
@@ -110,6 +114,7 @@ class RestorationDataModule(CorruptingDataModule):
             "photos": 0 if self._train is None else len(self._train),
             "validation_photos": 0 if self._val is None else len(self._val),
             "corruption": repr(self.corruption),
+            "target": repr(self.target),
             "crop_size": self.crop_size,
             "batch_size": self.batch_size,
             "samples_per_epoch": self.samples_per_epoch,

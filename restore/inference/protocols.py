@@ -5,11 +5,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from restore.corruption import (
+    CameraNoise,
     Compose,
     Corruption,
     GaussianBlur,
     GaussianNoise,
     Identity,
+    JpegCompression,
     PixelMask,
     Quantise,
     RectangleMask,
@@ -33,6 +35,7 @@ __all__ = ["PROTOCOLS", "Condition", "Protocol", "build_protocol"]
 PROTOCOLS: dict[str, str] = {
     "gaussian-awgn": "white Gaussian noise, neither clipped nor rounded: that of the published tables",
     "clipped-8bit": "white Gaussian noise, clipped and rounded to 8 bits as in a file",
+    "camera-noise": "correlated Poisson-Gaussian noise of sigma 5, 10 and 20, then a JPEG file of quality 85",
     "gaussian-blur": "Gaussian blur of 1, 2 and 3 pixels, reflected borders, then noise of sigma 2",
     "holes": "strokes and rectangles over 10-30 % of the image, single pixels over 50 %",
     "holes-by-share": "strokes and rectangles, by the share of the image that is missing",
@@ -82,6 +85,8 @@ def build_protocol(name: str, sigmas: Sequence[float] = _SIGMAS, shares: Sequenc
     """
     if name in {"gaussian-awgn", "clipped-8bit"}:
         conditions = [_noise(sigma, clip=name == "clipped-8bit") for sigma in sigmas]
+    elif name == "camera-noise":
+        conditions = [_camera(sigma) for sigma in (5.0, 10.0, 20.0)]
     elif name == "gaussian-blur":
         conditions = [_blur(sigma) for sigma in (1.0, 2.0, 3.0)]
     elif name == "holes":
@@ -110,6 +115,15 @@ def _noise(sigma: float, clip: bool) -> Condition:
     return Condition(
         f"sigma {sigma:g}",
         Compose([noise, Quantise()]) if clip else noise,
+        non_local_means(sigma),
+        others=(wavelet(sigma), total_variation(sigma)),
+    )
+
+
+def _camera(sigma: float) -> Condition:
+    return Condition(
+        f"camera {sigma:g}",
+        Compose([CameraNoise((sigma, sigma)), JpegCompression((85.0, 85.0))]),
         non_local_means(sigma),
         others=(wavelet(sigma), total_variation(sigma)),
     )

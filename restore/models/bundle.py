@@ -97,13 +97,17 @@ class Bundle:
     path: Path
 
     def copy_weights_to(self, network: RestorationNetwork) -> None:
-        """Start another network of the same architecture from these weights.
+        """Start another network from these weights.
 
         Raises:
-            UsageError: The architectures differ.
+            UsageError: The class or the shapes of the weights differ. Settings that change no shape may.
         """
         theirs, ours = self.card.network, network_entry(network)
-        if theirs != ours:
+        shapes, wanted = (
+            {name: tuple(tensor.shape) for name, tensor in each.state_dict().items()}
+            for each in (self.network, network)
+        )
+        if theirs["name"] != ours["name"] or shapes != wanted:
             raise UsageError(f"init_from: {self.path} holds {theirs}, and the network to train is {ours}")
         network.load_state_dict(self.network.state_dict())
 

@@ -8,7 +8,7 @@ from torch.nn import functional as F
 
 from restore.errors import UsageError
 from restore.models.base import JsonValue, RestorationNetwork, pad_to_multiple
-from restore.models.blocks import FILL, initialise, prepare_inputs, residual_stack
+from restore.models.blocks import FILL, Fill, initialise, prepare_inputs, residual_stack
 
 __all__ = ["UNet"]
 
@@ -28,10 +28,15 @@ class UNet(RestorationNetwork):
             bfloat16 on a CPU than other numbers do. Every level more doubles how far the network sees.
         blocks: Residual blocks, down and up each, of every level or of each in turn; the lowest has them once.
         channels: Image channels; 3 serves grey images too.
+        fill: What the network starts from in a hole; "smooth" spares it to carry colours inwards.
     """
 
     def __init__(
-        self, widths: Sequence[int] = (64, 128, 256), blocks: int | Sequence[int] = 2, channels: int = 3
+        self,
+        widths: Sequence[int] = (64, 128, 256),
+        blocks: int | Sequence[int] = 2,
+        channels: int = 3,
+        fill: Fill = "grey",
     ) -> None:
         super().__init__()
         if not widths or min(widths) < 1:
@@ -41,7 +46,7 @@ class UNet(RestorationNetwork):
             raise UsageError(f"blocks: needs one number, or one for each of the {len(widths)} levels, not {counts}")
         if min(counts) < 1 or channels < 1:
             raise UsageError(f"blocks and channels: must be 1 or more, not {blocks} and {channels}")
-        self.widths, self.channels = tuple(widths), channels
+        self.widths, self.channels, self.fill = tuple(widths), channels, fill
         self.blocks = blocks if isinstance(blocks, int) else tuple(blocks)
         self.size_multiple = _SHUFFLE * 2 ** (len(widths) - 1)
         self.head = nn.Conv2d((channels + 1) * _SHUFFLE**2, widths[0], 3, padding=1)
@@ -58,7 +63,7 @@ class UNet(RestorationNetwork):
     def forward(self, image: Tensor, mask: Tensor) -> Tensor:
         """Restore: `(B, C, H, W)` and `(B, 1, H, W)` to `(B, C, H, W)` float32."""
         height, width = image.shape[-2:]
-        inputs = prepare_inputs(image, mask, self.channels)
+        inputs = prepare_inputs(image, mask, self.channels, self.fill)
         x = self.head(F.pixel_unshuffle(pad_to_multiple(inputs, self.size_multiple), _SHUFFLE))
         skips: list[Tensor] = []
         for blocks, shrink in zip(self.down, self.shrink, strict=True):
@@ -79,4 +84,5 @@ class UNet(RestorationNetwork):
             "widths": list(self.widths),
             "blocks": self.blocks if isinstance(self.blocks, int) else list(self.blocks),
             "channels": self.channels,
+            "fill": self.fill,
         }

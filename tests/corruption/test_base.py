@@ -8,8 +8,10 @@ import torch
 from torch import Tensor
 
 from restore.corruption import (
+    CameraNoise,
     Compose,
     Corruption,
+    FilmGrain,
     GaussianBlur,
     GaussianNoise,
     Identity,
@@ -19,6 +21,7 @@ from restore.corruption import (
     PixelMask,
     Quantise,
     RectangleMask,
+    Rescale,
     StrokeMask,
 )
 from restore.corruption.base import check_interval, draw_uniform
@@ -31,6 +34,9 @@ RANDOM: list[Corruption] = [
     GaussianNoise((5.0, 50.0), clip=True),
     GaussianBlur((0.5, 3.0)),
     MotionBlur(),
+    Rescale(),
+    CameraNoise(),
+    FilmGrain(),
     JpegCompression(),
     PixelMask(),
     RectangleMask(),

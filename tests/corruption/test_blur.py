@@ -8,7 +8,8 @@ import torch
 from skimage.filters import gaussian
 from torch import Tensor
 
-from restore.corruption import Corruption, GaussianBlur, MotionBlur
+from restore.corruption import Corruption, GaussianBlur, MotionBlur, Rescale
+from restore.corruption.blur import blur_gaussian
 from restore.seeds import generator_for
 
 BLURS: list[Corruption] = [GaussianBlur((0.0, 4.0)), GaussianBlur((2.0, 2.0)), MotionBlur((0.0, 15.0))]
@@ -117,3 +118,18 @@ def test_motion_smears_an_edge_only_along_its_path() -> None:
     around = response[15 - radius : 16 + radius, 15 - radius : 16 + radius]
     assert torch.allclose(around, kernel.flip(0, 1), atol=1e-6)
     assert response.sum().item() == pytest.approx(1.0, abs=1e-5)
+
+
+def test_rescaling_keeps_what_is_smooth_and_loses_what_is_fine() -> None:
+    ramp = torch.linspace(0.1, 0.9, 64).expand(1, 1, 64, 64)
+    stripes = (torch.arange(64) % 2).float().expand(1, 1, 64, 64)
+    assert (blur(Rescale((0.5, 0.5)), ramp) - ramp)[..., 4:-4].abs().max() < 0.005
+    assert (blur(Rescale((0.5, 0.5)), stripes) - 0.5)[..., 4:-4].abs().max() < 0.1
+    assert torch.equal(blur(Rescale((1.0, 1.0)), stripes), stripes)
+
+
+def test_the_separable_blur_is_the_other_one() -> None:
+    images = torch.rand(3, 3, 31, 45, generator=generator_for("image"))
+    separable = blur_gaussian(images, torch.tensor([1.7, 1.7, 1.7]), 1.7)
+    assert torch.allclose(separable, blur(GaussianBlur((1.7, 1.7)), images), atol=1e-5)
+    assert torch.equal(blur_gaussian(images, torch.zeros(3), 1.0), images)

@@ -205,7 +205,10 @@ def test_checkpoints_hold_plain_data(photos: Path, tmp_path: Path) -> None:
     trainer.fit(task(), small_data(photos))
     trainer.save_checkpoint(tmp_path / "plain.ckpt")
     content = torch.load(tmp_path / "plain.ckpt", weights_only=True)
-    assert content["network"] == {"name": "UNet", "config": {"widths": [8, 16], "blocks": 1, "channels": 3}}
+    assert content["network"] == {
+        "name": "UNet",
+        "config": {"widths": [8, 16], "blocks": 1, "channels": 3, "fill": "grey"},
+    }
     assert all(key.startswith("network.") for key in content["state_dict"])
 
 
