@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 import torch
@@ -11,7 +12,7 @@ from restore.corruption import CameraNoise, FilmGrain
 from restore.errors import UsageError
 from restore.seeds import generator_for
 
-WHITE = {
+WHITE: dict[str, Any] = {
     "mosaic_share": 0.0,
     "matrix_range": (0.0, 0.0),
     "luma_blur_range": (0.0, 0.0),
@@ -91,7 +92,7 @@ def colour(noise: Tensor) -> Tensor:
     ids=["mosaic", "luma", "chroma", "scale"],
 )
 def test_each_step_of_the_camera_makes_neighbours_share_noise(
-    setting: dict[str, object], part: Callable[[Tensor], Tensor], expected: float
+    setting: dict[str, Any], part: Callable[[Tensor], Tensor], expected: float
 ) -> None:
     """Noise under a Gaussian of s pixels has the correlation exp(-1 / (4 s^2)) with its neighbour."""
     noise = part(noise_on(CameraNoise((5.0, 5.0), **(WHITE | setting)), flat(0.5))[0])
