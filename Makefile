@@ -6,7 +6,7 @@ STAMP := $(VENV)/.installed
 PY ?= $(BIN)/python
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check format train-denoise train-deblur train-inpaint benchmark gpu-check clean
+.PHONY: help demo test check format train-photo train-denoise train-deblur train-inpaint benchmark gpu-check clean
 
 help:  ## list the targets
 	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -34,7 +34,7 @@ format: $(STAMP)  ## format the code and mend what can be mended
 	$(BIN)/ruff format restore tests
 	$(BIN)/ruff check --fix restore tests
 
-train-denoise train-deblur train-inpaint: train-%: $(STAMP)  ## train a shipped bundle anew: PHOTOS=folder
+train-photo train-denoise train-deblur train-inpaint: train-%: $(STAMP)  ## train a shipped bundle anew: PHOTOS=folder
 	$(BIN)/restore fit --config configs/$*.yaml $(if $(PHOTOS),--data.photos_dir "$(PHOTOS)")
 
 benchmark: $(STAMP)  ## measure speed and memory on this machine

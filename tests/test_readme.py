@@ -40,6 +40,16 @@ def test_the_commands_of_the_readme_run_one_after_the_other(tmp_path: Path, monk
     assert list(Path("drawn").glob("*.png"))
 
 
+def test_the_page_of_the_bundles_is_that_of_their_cards(tmp_path: Path) -> None:
+    page = ROOT / "docs" / "models.md"
+    copy = tmp_path / "docs" / "models.md"
+    (tmp_path / "docs" / "images").mkdir(parents=True)
+    for picture in (ROOT / "docs" / "images").glob("limits-*.jpg"):
+        (copy.parent / "images" / picture.name).touch()
+    assert main(["info", "--document", str(copy)]) == ExitCode.OK
+    assert copy.read_text(encoding="utf-8") == page.read_text(encoding="utf-8")
+
+
 def test_the_python_example_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     write_photos(tmp_path, 1)[0].rename("beach.png")

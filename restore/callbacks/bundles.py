@@ -30,6 +30,7 @@ class SaveBundle(pl.Callback):
         protocol: The evaluation that the bundle is meant for: see `restore evaluate --help`.
         data: What it was trained on; photos without names stay nameless.
         licence: Terms under which the weights may be used.
+        guarded: Whether restoring limits changes by the noise in flat parts: see `restore.inference.guard`.
     """
 
     def __init__(
@@ -40,10 +41,11 @@ class SaveBundle(pl.Callback):
         protocol: str = "gaussian-awgn",
         data: str = "",
         licence: str = "",
+        guarded: bool = False,
     ) -> None:
         self.dirpath = dirpath
         self.name, self.description, self.protocol = name, description, protocol
-        self.data, self.licence = data, licence
+        self.data, self.licence, self.guarded = data, licence, guarded
         self._seconds_before, self._started, self._revision = 0.0, 0.0, ""
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
@@ -67,6 +69,7 @@ class SaveBundle(pl.Callback):
             protocol=self.protocol,
             data=self.data,
             licence=self.licence,
+            guarded=self.guarded,
             network=network_entry(pl_module.network),  # type: ignore[arg-type]  # restoration tasks have one
             composites=pl_module.composites,  # type: ignore[arg-type]
             training={

@@ -2,21 +2,36 @@
 
 import argparse
 import json
+from collections.abc import Sequence
 from dataclasses import asdict
+from pathlib import Path
+
+from restore.errors import UsageError
 
 __all__ = ["add_arguments", "run"]
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
-    parser.add_argument("bundle", metavar="BUNDLE", help="shipped name (denoise, deblur, inpaint) or folder")
+    parser.add_argument("bundle", metavar="BUNDLE", nargs="?", help="shipped name (photo, denoise, ...) or folder")
     parser.add_argument("--json", action="store_true", help="print the card as JSON")
+    parser.add_argument(
+        "--document",
+        type=Path,
+        metavar="FILE",
+        help="write the cards of all shipped bundles, or of the one named, as Markdown",
+    )
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Print."""
-    from restore.models.bundle import load_bundle
+    from restore.models.bundle import load_bundle, shipped_bundles
 
+    if arguments.document is not None:
+        _write(arguments.document, [arguments.bundle] if arguments.bundle else shipped_bundles())
+        return 0
+    if arguments.bundle is None:
+        raise UsageError(f"name a bundle: one of {', '.join(shipped_bundles())}, or a folder")
     bundle = load_bundle(arguments.bundle)
     if arguments.json:
         print(json.dumps(asdict(bundle.card), indent=2, ensure_ascii=False))
@@ -30,6 +45,7 @@ def run(arguments: argparse.Namespace) -> int:
         "known pixels": "come back untouched" if card.composites else "may change",
         "data": card.data,
         "licence": card.licence,
+        "limits": " ".join(card.limits),
         **{name.replace("_", " "): value for name, value in card.training.items() if not isinstance(value, dict)},
         "versions": ", ".join(f"{name} {version}" for name, version in card.versions.items() if version),
         "weights": f"{bundle.path}, sha256 {card.weights_sha256[:16]}…, intact",
@@ -48,3 +64,14 @@ def run(arguments: argparse.Namespace) -> int:
             )
             print(f"  {row['condition']:<20} {scores}")
     return 0
+
+
+def _write(document: Path, names: Sequence[str]) -> None:
+    from restore.images.files import write_atomically
+    from restore.models.bundle import load_bundle
+    from restore.models.cards import describe_bundles
+
+    pictures = [path.stem.removeprefix("limits-") for path in (document.parent / "images").glob("limits-*.jpg")]
+    text = describe_bundles([load_bundle(name) for name in names], pictures)
+    write_atomically(document, text.encode())
+    print(f"wrote {document}: {', '.join(names)}")

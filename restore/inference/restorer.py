@@ -15,6 +15,7 @@ from torch import Tensor
 from restore.devices import Precision, PrecisionChoice, choose_device, choose_precision, compute_dtype
 from restore.errors import ImageError, UnsupportedImageError, UsageError
 from restore.images.tensors import LEVELS, to_float, to_integers
+from restore.inference.guard import flattest_windows, limit_change, noise_level, window_places
 from restore.inference.tiling import DEFAULT_TILE, default_overlap, plan_tiles
 from restore.models.base import RestorationNetwork, composite
 from restore.models.bundle import ModelCard, load_bundle
@@ -66,6 +67,7 @@ class Restorer:
         self.device = choose_device(device)
         self.precision: Precision = choose_precision(precision, self.device)
         self.composites, self.tile, self.card = composites, tile, card
+        self.guarded = card is not None and card.guarded
         self.overlap = default_overlap(network.size_multiple) if overlap is None else overlap
         plan_tiles(1, 1, tile, self.overlap, network.size_multiple)  # refuses what cannot be before the first picture
         self.notes: list[str] = []
@@ -188,7 +190,7 @@ class Restorer:
         batch = torch.stack([to_float(image) for image in images]).to(self.device)
         self.notes.clear()
         try:
-            restored = self._restore_batch(batch, None, strength)
+            restored = self._restore_batch(batch, None, strength, None)
         except RuntimeError as error:
             if not _is_out_of_memory(error):
                 raise
@@ -212,16 +214,28 @@ class Restorer:
             self._make_room()  # here, where no traceback keeps the tile's tensors alive
 
     def _restore_tiles(self, picture: "_Picture", missing: Tensor | None, strength: float) -> None:
-        for tile in plan_tiles(*picture.size, self.tile, self.overlap, self.network.size_multiple):
-            piece = picture.read(*tile.read.slices).to(self.device)
+        tiles = list(plan_tiles(*picture.size, self.tile, self.overlap, self.network.size_multiple))
+        level = self._noise_level(picture) if self.guarded and len(tiles) > 1 else None
+        for tile in tiles:
+            piece = picture.read_float(*tile.read.slices).to(self.device)
             hole = None if missing is None else missing[(slice(None), *tile.read.slices)].to(self.device)
-            as_float = piece if picture.levels is None else to_float(piece, picture.levels)
             (answer,) = self._restore_batch(
-                as_float.unsqueeze(0), None if hole is None else hole.unsqueeze(0), strength
+                piece.unsqueeze(0), None if hole is None else hole.unsqueeze(0), strength, level
             )
             answer = answer[(slice(None), *tile.write.within(tile.read).slices)]
             kept = answer if picture.levels is None else to_integers(answer, picture.levels)
             picture.write(*tile.write.slices, kept.cpu())
+
+    @torch.inference_mode()
+    def _noise_level(self, picture: "_Picture") -> Tensor:
+        """That of a picture of many tiles, before the first one, from the flattest windows."""
+        windows = torch.stack([picture.read_float(*place) for place in window_places(*picture.size)])
+        chosen = flattest_windows(windows)
+        flat = chosen.to(self.device).contiguous(memory_format=torch.channels_last)
+        restored = self._forward(flat, flat.new_zeros(len(flat), 1, *flat.shape[-2:]), self.precision)
+        # One tall picture of them all, so that the flattest of all their blocks count.
+        before, after = (images.permute(1, 0, 2, 3).flatten(1, 2).unsqueeze(0) for images in (flat, restored))
+        return noise_level(before, after, share=0.05 * len(windows) / len(chosen))
 
     def _make_room(self) -> None:
         """After the device ran out of memory: halve the tile; once it is too small to halve, go on on the CPU.
@@ -242,7 +256,7 @@ class Restorer:
             raise MemoryError(f"a tile of {self.tile} x {self.tile} pixels does not fit into memory")
 
     @torch.inference_mode()
-    def _restore_batch(self, batch: Tensor, holes: Tensor | None, strength: float) -> Tensor:
+    def _restore_batch(self, batch: Tensor, holes: Tensor | None, strength: float, level: Tensor | None) -> Tensor:
         batch = batch.contiguous(memory_format=torch.channels_last)
         mask = batch.new_zeros(len(batch), 1, *batch.shape[-2:]) if holes is None else holes.float()
         restored = self._forward(batch, mask, self.precision)
@@ -255,6 +269,8 @@ class Restorer:
                 restored = self._forward(batch, mask, "32")
             if not torch.isfinite(restored).all():
                 raise ImageError("the network gives values that are not finite, in float32 too; the bundle is damaged")
+        if self.guarded:
+            restored = limit_change(batch, restored, noise_level(batch, restored) if level is None else level)
         if strength < 1.0:
             restored = torch.lerp(batch, restored, strength)
         return composite(batch, restored, mask) if self.composites else restored
@@ -277,6 +293,11 @@ class _Picture:
     read: Callable[[slice, slice], Tensor]
     write: Callable[[slice, slice, Tensor], None]
     levels: int | None
+
+    def read_float(self, rows: slice, columns: slice) -> Tensor:
+        """In [0, 1] if the picture has levels."""
+        piece = self.read(rows, columns)
+        return piece if self.levels is None else to_float(piece, self.levels)
 
 
 def _is_out_of_memory(error: RuntimeError) -> bool:

@@ -62,6 +62,8 @@ class ModelCard:
         data: What it was trained on.
         licence: Terms of the weights.
         training: The recipe: corruption, optimizer, steps, seed, precision, time, git revision.
+        guarded: Whether its changes are limited by the noise in flat parts; see `restore.inference.guard`.
+        limits: What it cannot do, and known failures, a sentence each.
         metrics: Measured results, each with its protocol.
         versions: Of the packages that trained it.
         weights_sha256: Of the weights file, checked on loading.
@@ -76,6 +78,8 @@ class ModelCard:
     data: str = ""
     licence: str = ""
     training: dict[str, Any] = field(default_factory=dict)
+    guarded: bool = False
+    limits: list[str] = field(default_factory=list)
     metrics: list[dict[str, Any]] = field(default_factory=list)
     versions: dict[str, str] = field(default_factory=dict)
     weights_sha256: str = ""

@@ -173,6 +173,24 @@ def test_info_prints_json_that_is_the_card(tmp_path: Path, capsys: pytest.Captur
     assert json.loads(capsys.readouterr().out) == json.loads((bundle / "card.json").read_text())
 
 
+def test_info_writes_a_page_with_the_limits_of_a_bundle(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    import json
+
+    bundle = write_bundle(tmp_path / "bundle")
+    card = json.loads((bundle / "card.json").read_text())
+    (bundle / "card.json").write_text(json.dumps(card | {"limits": ["It cannot fly."], "guarded": True}))
+    page = tmp_path / "docs" / "models.md"
+    assert main(["info", str(bundle), "--document", str(page)]) == ExitCode.OK
+    text = page.read_text()
+    assert f"## {card['name']}" in text
+    assert "* It cannot fly." in text
+    assert "noise that it finds in flat parts" in text
+    assert "images/limits" not in text
+    capsys.readouterr()
+    assert main(["info"]) == ExitCode.USAGE
+    assert "name a bundle: one of" in capsys.readouterr().err
+
+
 def test_names_that_are_listed_twice_to_spare_an_import_are_the_same() -> None:
     assert tuple(PROTOCOLS) == PROTOCOL_NAMES
     assert tuple(PARTS) == benchmark._SPEED_PARTS
