@@ -18,6 +18,7 @@ Json = dict[str, Any]
 TITLES = {
     "gaussian-awgn": "Denoising, noise neither clipped nor rounded: PSNR in dB / SSIM",
     "clipped-8bit": "Denoising, noise clipped and rounded to 8 bits: PSNR in dB / SSIM",
+    "camera-noise": "Camera noise and a JPEG file of quality 85: PSNR in dB / SSIM",
     "gaussian-blur": "Deblurring, Gaussian blur and noise of sigma 2: PSNR in dB / SSIM",
     "holes": "Inpainting: PSNR in dB over the missing pixels / over the whole picture",
     "holes-by-share": "Inpainting by missing share: PSNR in dB over the missing pixels / over the whole picture",

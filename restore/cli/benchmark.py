@@ -32,7 +32,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--sets", dest="places", nargs="+", type=Path, default=[], metavar="FOLDER", help="where named sets are"
     )
     parser.add_argument(
-        "--bundle", nargs="+", default=["denoise", "deblur", "inpaint"], help="shipped names or folders (default: all)"
+        "--bundle",
+        nargs="+",
+        default=["photo", "denoise", "deblur", "inpaint"],
+        help="shipped names or folders (default: all)",
     )
     parser.add_argument(
         "--protocol",

@@ -32,7 +32,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--from-file", type=Path, metavar="LIST", help="file with one photo per line, - for standard input"
     )
-    parser.add_argument("--bundle", default="denoise", help="shipped name or folder (default: %(default)s)")
+    parser.add_argument("--bundle", default="photo", help="shipped name or folder (default: %(default)s)")
     parser.add_argument(
         "--auto",
         action=argparse.BooleanOptionalAction,

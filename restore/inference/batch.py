@@ -24,7 +24,7 @@ from restore.images.tensors import LEVELS
 from restore.inference.damage import CLEAN_LIMITS, Damage, estimate_damage, is_clean
 from restore.inference.journal import Journal, SourceState, state_of
 from restore.inference.outcome import BatchOptions, PhotoResult, Status
-from restore.inference.previews import eight_bits, residual, thumbnail, unit_range
+from restore.inference.previews import eight_bits, mean_change, residual, thumbnail, unit_range
 from restore.inference.restorer import Restorer
 from restore.memory import PixelBudget
 
@@ -32,9 +32,10 @@ __all__ = ["restore_files"]
 
 _READ_AHEAD = 16
 """Pictures, as far as `_PIXELS_AHEAD` allows: small ones of one size share a pass of the network."""
-
 _PIXELS_AHEAD = 48_000_000
 """Pixels in memory at a time; a picture that is larger is alone."""
+_UNCHANGED = 0.8
+"""Root mean square in 8-bit units, 50 dB: what a guarded bundle changes less than that was clean."""
 
 
 def restore_files(
@@ -111,8 +112,7 @@ class _Batch:
         while writing:
             yield writing.popleft().result()
 
-    def close(self) -> None:
-        """Finish what is being written, and nothing else."""
+    def close(self) -> None:  # what is being written is finished, and nothing else
         self.budget.close()
         self.reader.shutdown(cancel_futures=True)
         self.writers.shutdown(cancel_futures=True)
@@ -196,6 +196,7 @@ class _Batch:
         for job, page, pixels in zip(jobs, pages, restored, strict=True):
             job.restored, job.network_seconds = replace(page, pixels=pixels), seconds
             job.notes += self.restorer.notes
+            self._leave_alone(job, page)
         return jobs
 
     def _may_share(self, job: _Job) -> bool:
@@ -211,6 +212,7 @@ class _Batch:
             return
         if page is not None:
             job.restored = self._restore_page(job, page)
+            self._leave_alone(job, page)
             if not self.shows_both:
                 job.page = None  # at 100 megapixels it is 300 MB or 600
             return
@@ -233,6 +235,13 @@ class _Batch:
         self._check_unchanged(job)
         if not changed and not self._needs_encoding(job):
             job.encoded, job.copy = None, "clean already, on every page"
+
+    def _leave_alone(self, job: _Job, page: Page) -> None:
+        """Copy what came back all but unchanged."""
+        if self.auto and self.restorer.guarded and job.restored is not None and page.pixels.dtype in LEVELS:
+            change = mean_change(page.pixels, job.restored.pixels)
+            if change < _UNCHANGED * self.options.strength:
+                job.copy, job.restored = f"clean already: restoring would change it by {change:.1f} of 255", None
 
     def _restore_page(self, job: _Job, page: Page) -> Page:
         start = time.perf_counter()

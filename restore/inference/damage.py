@@ -76,12 +76,15 @@ class Damage:
 
 CLEAN_LIMITS: dict[str, Damage] = {
     "gaussian-awgn": Damage(noise=4.7, blur=math.inf, blocking=math.inf),
+    "camera-noise": Damage(noise=0.5, blur=math.inf, blocking=0.5),
     "clipped-8bit": Damage(noise=4.7, blur=math.inf, blocking=math.inf),
     "gaussian-blur": Damage(noise=math.inf, blur=0.65, blocking=math.inf),
 }
 """The most damage that a clean photo has, by the protocol of the bundle that would restore it; infinite where the
 bundle cannot help. Chosen on training photos (`docs/damage.md`): 4.7 is just below the least that noise of sigma 10
-came to, in a JPEG file of quality 75 that had smoothed it; 0.65 lies between sharp photos and a blur of 1 pixel."""
+came to, in a JPEG file of quality 75 that had smoothed it; 0.65 lies between sharp photos and a blur of 1 pixel. 0.5 is
+below the least of camera noise of sigma 5, 0.79; it spares the cleanest photos the network's time, and what the network
+then hardly changes is copied as well (`restore.inference.batch`)."""
 
 
 def is_clean(damage: Damage, protocol: str) -> bool:

@@ -111,7 +111,7 @@ def plan_photos(
 def restore_photos(
     sources: Iterable[str | Path],
     out: str | Path,
-    bundle: str | Path = "denoise",
+    bundle: str | Path = "photo",
     options: BatchOptions | None = None,
     *,
     listed: Iterable[str | Path] = (),

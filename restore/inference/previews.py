@@ -9,7 +9,7 @@ from restore.images.colour import to_eight
 from restore.images.document import Array, Page
 from restore.images.tensors import LEVELS
 
-__all__ = ["eight_bits", "residual", "thumbnail", "unit_range"]
+__all__ = ["eight_bits", "mean_change", "residual", "thumbnail", "unit_range"]
 
 _THUMBNAIL = 360
 """Longest side of what a report shows, in pixels."""
@@ -35,6 +35,13 @@ def residual(before: npt.NDArray[np.uint8], after: npt.NDArray[np.uint8]) -> npt
     """What was removed: 128 where nothing was."""
     removed: npt.NDArray[np.int16] = before.astype(np.int16) - after + 128
     return removed.clip(0, 255).astype(np.uint8)
+
+
+def mean_change(before: Array, after: Array) -> float:
+    """Root mean square of the difference of two integer pictures, in 8-bit units; in bands, as scans are large."""
+    bands = (slice(top, top + 256) for top in range(0, before.shape[0], 256))
+    total = sum(float(np.square(after[rows].astype(np.float32) - before[rows]).sum(dtype=np.float64)) for rows in bands)
+    return float(np.sqrt(total / before.size)) * 255.0 / LEVELS[before.dtype]
 
 
 def thumbnail(page: Page) -> bytes:

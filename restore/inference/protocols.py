@@ -122,7 +122,7 @@ def _noise(sigma: float, clip: bool) -> Condition:
 
 def _camera(sigma: float) -> Condition:
     return Condition(
-        f"camera {sigma:g}",
+        f"sigma {sigma:g}",
         Compose([CameraNoise((sigma, sigma)), JpegCompression((85.0, 85.0))]),
         non_local_means(sigma),
         others=(wavelet(sigma), total_variation(sigma)),

@@ -86,7 +86,7 @@ class Restorer:
         """Load a bundle.
 
         Args:
-            bundle: A shipped name (`denoise`, `deblur`, `inpaint`) or a bundle's folder.
+            bundle: A shipped name (`photo`, `denoise`, `deblur`, `inpaint`) or a bundle's folder.
             device: As for the class.
             precision: As for the class.
             tile: As for the class.

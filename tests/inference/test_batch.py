@@ -1,6 +1,7 @@
 import os
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -183,6 +184,25 @@ def test_a_clean_photo_is_copied_byte_for_byte_and_a_noisy_one_is_not(tmp_path: 
     assert second.damage.noise == pytest.approx(15, abs=3)
     restored = run(tmp_path, with_protocol(ConstantNetwork()), auto=False, overwrite=True)
     assert [result.status for result in restored] == ["restored"] * 2
+
+
+@pytest.mark.parametrize("count", [1, 3])
+def test_what_a_guarded_bundle_hardly_changes_is_copied(tmp_path: Path, count: int) -> None:
+    sources = write_photos(tmp_path / "in", count, (256, 256))
+    for source in sources:  # noise enough that the estimate alone does not call it clean
+        pixels = decode(source).pixels
+        noise = np.random.default_rng(0).normal(0, 4, pixels.shape)
+        Image.fromarray((pixels + noise).clip(0, 255).round().astype(np.uint8)).save(source)
+    network = IdentityNetwork()
+    card = ModelCard("test", network_entry(network), protocol="camera-noise", guarded=True)
+    restorer = Restorer(network, device="cpu", precision="32", card=card)
+    results = run(tmp_path, restorer)
+    assert {result.status for result in results} == {"copied"}
+    assert results[0].reason == "clean already: restoring would change it by 0.0 of 255"
+    assert [r.target.read_bytes() for r in results] == [source.read_bytes() for source in sources]
+    assert {r.status for r in run(tmp_path, restorer, auto=False, overwrite=True)} == {"restored"}
+    other = Restorer(network, device="cpu", precision="32", card=replace(card, guarded=False))
+    assert {r.status for r in run(tmp_path, other, overwrite=True)} == {"restored"}
 
 
 def test_a_clean_photo_is_still_stored_as_asked(tmp_path: Path) -> None:

@@ -5,15 +5,20 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 import pytest
+from PIL import Image
 
+from restore.corruption import CameraNoise, Compose, JpegCompression
 from restore.errors import UsageError
 from restore.images.codec import decode
+from restore.images.files import find_images, plan_outputs
 from restore.images.samples import sample_photos
-from restore.images.tensors import to_float
+from restore.images.tensors import to_float, to_pixels
+from restore.inference.batch import restore_files
 from restore.inference.damage import CLEAN_LIMITS, Damage, estimate_damage, is_clean
 from restore.inference.protocols import PROTOCOLS
 from restore.inference.restorer import Restorer
 from restore.scores import psnr
+from restore.seeds import generator_for
 from tests.helpers.damage import Pixels, as_file, blurred, demosaiced, jpeg, noisy
 
 PHOTOS = {photo.relative.stem: decode(photo.path).pixels for photo in sample_photos()}
@@ -194,3 +199,27 @@ def test_noisy_photos_are_never_left_alone(cbsd68: Path, set_name: str) -> None:
             file = as_file(noisy(photo, sigma, index))
             for damaged in (file, jpeg(file, 85)):
                 assert not is_clean(estimate_damage(damaged), "clipped-8bit"), (index, sigma)
+
+
+@pytest.mark.slow
+def test_photo_spares_clean_photos_and_never_leaves_noise_alone(cbsd68: Path, tmp_path: Path) -> None:
+    restorer = Restorer.from_bundle("photo", device="cpu")
+    camera = Compose([CameraNoise((10.0, 10.0)), JpegCompression((85.0, 85.0))])
+    photos = _photos(cbsd68)[::6]
+    for index, photo in enumerate(photos):
+        seen_by_camera = camera(to_float(photo)[None], generator_for("camera", index)).image[0]
+        noised = as_file(noisy(photo, 10.0, index))
+        kinds = {"clean": photo, "camera": to_pixels(seen_by_camera), "noise": noised, "jpeg": jpeg(noised, 85)}
+        (tmp_path / "in").mkdir(exist_ok=True)
+        for kind, pixels in kinds.items():
+            Image.fromarray(pixels).save(tmp_path / "in" / f"{kind}-{index}.png")
+    found = list(restore_files(restorer, plan_outputs(find_images([tmp_path / "in"]), tmp_path / "out")))
+    assert len(found) == 4 * len(photos)
+    harmed = 0
+    for result in found:
+        if not result.source.name.startswith("clean"):
+            assert result.status == "restored", (result.source, result.reason)
+        elif result.status == "restored":
+            pair = [to_float(decode(path).pixels)[None] for path in (result.target, result.source)]
+            harmed += psnr(*pair).item() <= 42.0
+    assert harmed <= 1, "of 12; of all 68 it is 2"
