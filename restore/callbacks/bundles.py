@@ -31,6 +31,7 @@ class SaveBundle(pl.Callback):
         data: What it was trained on; photos without names stay nameless.
         licence: Terms under which the weights may be used.
         guarded: Whether restoring limits changes by the noise in flat parts: see `restore.inference.guard`.
+        turned: Whether restoring takes the mean over the picture and its half turn; twice the time.
     """
 
     def __init__(
@@ -42,10 +43,11 @@ class SaveBundle(pl.Callback):
         data: str = "",
         licence: str = "",
         guarded: bool = False,
+        turned: bool = False,
     ) -> None:
         self.dirpath = dirpath
         self.name, self.description, self.protocol = name, description, protocol
-        self.data, self.licence, self.guarded = data, licence, guarded
+        self.data, self.licence, self.guarded, self.turned = data, licence, guarded, turned
         self._seconds_before, self._started, self._revision = 0.0, 0.0, ""
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
@@ -70,6 +72,7 @@ class SaveBundle(pl.Callback):
             data=self.data,
             licence=self.licence,
             guarded=self.guarded,
+            turned=self.turned,
             network=network_entry(pl_module.network),  # type: ignore[arg-type]  # restoration tasks have one
             composites=pl_module.composites,  # type: ignore[arg-type]
             training={

@@ -67,7 +67,7 @@ class Restorer:
         self.device = choose_device(device)
         self.precision: Precision = choose_precision(precision, self.device)
         self.composites, self.tile, self.card = composites, tile, card
-        self.guarded = card is not None and card.guarded
+        self.guarded, self.turned = card is not None and card.guarded, card is not None and card.turned
         self.overlap = default_overlap(network.size_multiple) if overlap is None else overlap
         plan_tiles(1, 1, tile, self.overlap, network.size_multiple)  # refuses what cannot be before the first picture
         self.notes: list[str] = []
@@ -219,9 +219,12 @@ class Restorer:
         for tile in tiles:
             piece = picture.read_float(*tile.read.slices).to(self.device)
             hole = None if missing is None else missing[(slice(None), *tile.read.slices)].to(self.device)
-            (answer,) = self._restore_batch(
-                piece.unsqueeze(0), None if hole is None else hole.unsqueeze(0), strength, level
-            )
+            if self.composites and hole is not None and not hole.any():
+                answer = piece  # nothing to fill in
+            else:
+                (answer,) = self._restore_batch(
+                    piece.unsqueeze(0), None if hole is None else hole.unsqueeze(0), strength, level
+                )
             answer = answer[(slice(None), *tile.write.within(tile.read).slices)]
             kept = answer if picture.levels is None else to_integers(answer, picture.levels)
             picture.write(*tile.write.slices, kept.cpu())
@@ -278,6 +281,9 @@ class Restorer:
     def _forward(self, batch: Tensor, mask: Tensor, precision: Precision) -> Tensor:
         with torch.autocast(self.device.type, compute_dtype(precision), enabled=precision != "32"):
             restored: Tensor = self.network(batch, mask)
+            if self.turned:
+                half_turn = self.network(batch.flip(2, 3), mask.flip(2, 3)).flip(2, 3)
+                restored = (restored + half_turn) / 2.0
         return restored
 
     def _note(self, text: str) -> None:

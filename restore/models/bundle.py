@@ -63,6 +63,8 @@ class ModelCard:
         licence: Terms of the weights.
         training: The recipe: corruption, optimizer, steps, seed, precision, time, git revision.
         guarded: Whether its changes are limited by the noise in flat parts; see `restore.inference.guard`.
+        turned: Whether a picture is restored twice, once turned by half a turn, and the mean is taken: twice the time,
+            and errors that depend on the direction cancel (geometric self-ensemble, Timofte et al. 2016).
         limits: What it cannot do, and known failures, a sentence each.
         metrics: Measured results, each with its protocol.
         versions: Of the packages that trained it.
@@ -79,6 +81,7 @@ class ModelCard:
     licence: str = ""
     training: dict[str, Any] = field(default_factory=dict)
     guarded: bool = False
+    turned: bool = False
     limits: list[str] = field(default_factory=list)
     metrics: list[dict[str, Any]] = field(default_factory=list)
     versions: dict[str, str] = field(default_factory=dict)

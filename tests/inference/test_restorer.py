@@ -4,10 +4,13 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from torch import Tensor
 
 from restore import Restorer
 from restore.errors import BundleError, PrecisionError, UnsupportedImageError, UsageError
 from restore.models import RestorationNetwork
+from restore.models.bundle import ModelCard, network_entry
+from restore.seeds import generator_for
 from tests.helpers.networks import ConstantNetwork, IdentityNetwork, small_unet, write_bundle
 
 
@@ -156,3 +159,35 @@ def test_other_errors_of_a_network_are_not_taken_for_a_lack_of_memory() -> None:
     ours = Restorer(_Hungry(10, RuntimeError("a bug")), device="cpu", precision="32")
     with pytest.raises(RuntimeError, match="a bug"):
         ours.restore(torch.rand(3, 90, 100))
+
+
+def test_a_turned_bundle_takes_the_mean_over_both_ways_round() -> None:
+    network = small_unet()
+    image, hole = torch.rand(3, 40, 52, generator=generator_for("turned")), torch.zeros(1, 40, 52)
+    hole[:, 10:30, 10:30] = 1
+    card = ModelCard("turned", network_entry(network), turned=True)
+    once = Restorer(network, device="cpu", precision="32")
+    twice = Restorer(network, device="cpu", precision="32", card=card)
+    turned = once.restore(image.flip(1, 2), hole.flip(1, 2)).flip(1, 2)
+    expected = (once.restore(image, hole) + turned) / 2
+    assert torch.allclose(twice.restore(image, hole), expected, atol=1e-6)
+    assert not torch.allclose(expected, turned, atol=1e-5), "both ways are the same: the test tells nothing"
+
+
+def test_tiles_without_a_hole_cost_nothing_and_come_back_bit_for_bit() -> None:
+    class Counting(IdentityNetwork):
+        calls = 0
+
+        def forward(self, image: Tensor, mask: Tensor) -> Tensor:
+            self.calls += 1
+            return super().forward(image, mask) + 0.25
+
+    network = Counting()
+    image, hole = torch.rand(3, 600, 600, generator=generator_for("tiles")), torch.zeros(1, 600, 600)
+    hole[:, 10:20, 10:20] = 1
+    restored = Restorer(network, composites=True, device="cpu", precision="32", tile=256, overlap=32).restore(
+        image, hole
+    )
+    assert network.calls == 1
+    assert torch.equal(restored[:, hole[0] == 0], image[:, hole[0] == 0])
+    assert torch.allclose(restored[:, 10:20, 10:20], image[:, 10:20, 10:20] + 0.25, atol=1e-6)
