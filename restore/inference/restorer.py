@@ -17,6 +17,7 @@ from restore.errors import ImageError, UnsupportedImageError, UsageError
 from restore.images.tensors import LEVELS, to_float, to_integers
 from restore.inference.guard import flattest_windows, limit_change, noise_level, window_places
 from restore.inference.tiling import DEFAULT_TILE, default_overlap, plan_tiles
+from restore.memory import return_freed_memory
 from restore.models.base import RestorationNetwork, composite
 from restore.models.bundle import ModelCard, load_bundle
 
@@ -26,6 +27,8 @@ _log = logging.getLogger(__name__)
 
 _SMALLEST_TILE = 256
 """Side below which more memory would be spent on overlaps than is saved, in pixels."""
+
+_MANY_TILES = 24
 
 P = TypeVar("P", np.uint8, np.uint16)
 
@@ -228,6 +231,8 @@ class Restorer:
             answer = answer[(slice(None), *tile.write.within(tile.read).slices)]
             kept = answer if picture.levels is None else to_integers(answer, picture.levels)
             picture.write(*tile.write.slices, kept.cpu())
+        if len(tiles) > _MANY_TILES:
+            return_freed_memory()  # what is done with a scan next, such as storing it, needs much as well
 
     @torch.inference_mode()
     def _noise_level(self, picture: "_Picture") -> Tensor:
