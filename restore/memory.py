@@ -8,7 +8,7 @@ from pathlib import Path
 
 from restore.errors import UsageError
 
-__all__ = ["PixelBudget", "extra_memory", "keep_freed_memory", "peak_resident", "return_freed_memory"]
+__all__ = ["PixelBudget", "extra_memory", "keep_freed_memory", "peak_resident"]
 
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3  # of glibc's malloc.h
 _LARGEST_MMAP_THRESHOLD = 32 * 2**20
@@ -61,14 +61,6 @@ def keep_freed_memory() -> bool:
     return bool(mallopt(_M_MMAP_THRESHOLD, _LARGEST_MMAP_THRESHOLD) and mallopt(_M_TRIM_THRESHOLD, 2**31 - 1))
 
 
-def return_freed_memory() -> None:
-    """Give the freed blocks that glibc keeps back to the system; nothing happens without glibc."""
-    if sys.platform.startswith("linux"):
-        trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
-        if trim is not None:
-            trim(0)
-
-
 def peak_resident() -> int | None:
     """The most memory that this process has had, in bytes; None where the system does not tell in this way."""
     return _status("VmHWM")
@@ -84,7 +76,9 @@ def extra_memory(function: Callable[[], object]) -> int | None:
     """
     before = None
     if sys.platform.startswith("linux"):
-        return_freed_memory()
+        trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
+        if trim is not None:
+            trim(0)
         try:
             Path("/proc/self/clear_refs").write_text("5", encoding="ascii")  # resets the mark: proc(5)
             before = _status("VmRSS")

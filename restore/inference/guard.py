@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-__all__ = ["WINDOW", "flattest_windows", "limit_change", "noise_level", "window_places"]
+__all__ = ["WINDOW", "flattest_windows", "limit_change", "noise_level", "noise_level_of_windows", "window_places"]
 
 WINDOW = 128
 """Side in pixels of the windows in which the noise of a large picture is measured."""
@@ -28,7 +28,9 @@ _STEP = 4
 _NEIGHBOURHOOD = 9
 """The change is measured in squares of 4 pixels, and the mean over 9 x 9 of these is what is limited."""
 _GRID = 8
+"""Windows are looked at in this many rows and columns at most."""
 _WINDOWS = 12
+"""So many of them, the flattest, go through the network."""
 
 
 def noise_level(image: Tensor, restored: Tensor, share: float = _FLATTEST) -> Tensor:
@@ -55,6 +57,22 @@ def noise_level(image: Tensor, restored: Tensor, share: float = _FLATTEST) -> Te
         flat = steep[kept].topk(count, largest=False).indices
         levels.append(removed[kept][flat].median())
     return torch.stack(levels).sqrt()
+
+
+def noise_level_of_windows(windows: Tensor, restored: Tensor, sampled: int) -> Tensor:
+    """The same of a whole picture, from its flattest windows.
+
+    Args:
+        windows: `(M, C, H, W)`, from `flattest_windows`.
+        restored: As the network gave them.
+        sampled: How many windows they were chosen from.
+
+    Returns:
+        `(1,)`, in the image's units.
+    """
+    # One tall picture of them all, so that the flattest of all their blocks count.
+    before, after = (images.permute(1, 0, 2, 3).flatten(1, 2).unsqueeze(0) for images in (windows, restored))
+    return noise_level(before, after, share=_FLATTEST * sampled / len(windows))
 
 
 def limit_change(image: Tensor, restored: Tensor, level: Tensor) -> Tensor:

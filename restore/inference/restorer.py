@@ -15,9 +15,14 @@ from torch import Tensor
 from restore.devices import Precision, PrecisionChoice, choose_device, choose_precision, compute_dtype
 from restore.errors import ImageError, UnsupportedImageError, UsageError
 from restore.images.tensors import LEVELS, to_float, to_integers
-from restore.inference.guard import flattest_windows, limit_change, noise_level, window_places
+from restore.inference.guard import (
+    flattest_windows,
+    limit_change,
+    noise_level,
+    noise_level_of_windows,
+    window_places,
+)
 from restore.inference.tiling import DEFAULT_TILE, default_overlap, plan_tiles
-from restore.memory import return_freed_memory
 from restore.models.base import RestorationNetwork, composite
 from restore.models.bundle import ModelCard, load_bundle
 
@@ -27,8 +32,6 @@ _log = logging.getLogger(__name__)
 
 _SMALLEST_TILE = 256
 """Side below which more memory would be spent on overlaps than is saved, in pixels."""
-
-_MANY_TILES = 24
 
 P = TypeVar("P", np.uint8, np.uint16)
 
@@ -220,7 +223,7 @@ class Restorer:
         tiles = list(plan_tiles(*picture.size, self.tile, self.overlap, self.network.size_multiple))
         level = self._noise_level(picture) if self.guarded and len(tiles) > 1 else None
         for tile in tiles:
-            piece = picture.read_float(*tile.read.slices).to(self.device)
+            piece = picture.read_float(*tile.read.slices, self.device)
             hole = None if missing is None else missing[(slice(None), *tile.read.slices)].to(self.device)
             if self.composites and hole is not None and not hole.any():
                 answer = piece  # nothing to fill in
@@ -231,19 +234,15 @@ class Restorer:
             answer = answer[(slice(None), *tile.write.within(tile.read).slices)]
             kept = answer if picture.levels is None else to_integers(answer, picture.levels)
             picture.write(*tile.write.slices, kept.cpu())
-        if len(tiles) > _MANY_TILES:
-            return_freed_memory()  # what is done with a scan next, such as storing it, needs much as well
 
     @torch.inference_mode()
     def _noise_level(self, picture: "_Picture") -> Tensor:
-        """That of a picture of many tiles, before the first one, from the flattest windows."""
-        windows = torch.stack([picture.read_float(*place) for place in window_places(*picture.size)])
-        chosen = flattest_windows(windows)
-        flat = chosen.to(self.device).contiguous(memory_format=torch.channels_last)
-        restored = self._forward(flat, flat.new_zeros(len(flat), 1, *flat.shape[-2:]), self.precision)
-        # One tall picture of them all, so that the flattest of all their blocks count.
-        before, after = (images.permute(1, 0, 2, 3).flatten(1, 2).unsqueeze(0) for images in (flat, restored))
-        return noise_level(before, after, share=0.05 * len(windows) / len(chosen))
+        """That of a picture of many tiles, before the first one."""
+        places = window_places(*picture.size)
+        flat = flattest_windows(torch.stack([picture.read_float(*place, self.device) for place in places]))
+        flat = flat.contiguous(memory_format=torch.channels_last)
+        restored = self._finite_forward(flat, flat.new_zeros(len(flat), 1, *flat.shape[-2:]))
+        return noise_level_of_windows(flat, restored, len(places))
 
     def _make_room(self) -> None:
         """After the device ran out of memory: halve the tile; once it is too small to halve, go on on the CPU.
@@ -267,6 +266,14 @@ class Restorer:
     def _restore_batch(self, batch: Tensor, holes: Tensor | None, strength: float, level: Tensor | None) -> Tensor:
         batch = batch.contiguous(memory_format=torch.channels_last)
         mask = batch.new_zeros(len(batch), 1, *batch.shape[-2:]) if holes is None else holes.float()
+        restored = self._finite_forward(batch, mask)
+        if self.guarded:
+            restored = limit_change(batch, restored, noise_level(batch, restored) if level is None else level)
+        if strength < 1.0:
+            restored = torch.lerp(batch, restored, strength)
+        return composite(batch, restored, mask) if self.composites else restored
+
+    def _finite_forward(self, batch: Tensor, mask: Tensor) -> Tensor:
         restored = self._forward(batch, mask, self.precision)
         # Half precision overflows where float32 does not; nobody gets a black tile for that.
         if not torch.isfinite(restored).all():
@@ -277,11 +284,7 @@ class Restorer:
                 restored = self._forward(batch, mask, "32")
             if not torch.isfinite(restored).all():
                 raise ImageError("the network gives values that are not finite, in float32 too; the bundle is damaged")
-        if self.guarded:
-            restored = limit_change(batch, restored, noise_level(batch, restored) if level is None else level)
-        if strength < 1.0:
-            restored = torch.lerp(batch, restored, strength)
-        return composite(batch, restored, mask) if self.composites else restored
+        return restored
 
     def _forward(self, batch: Tensor, mask: Tensor, precision: Precision) -> Tensor:
         with torch.autocast(self.device.type, compute_dtype(precision), enabled=precision != "32"):
@@ -305,9 +308,9 @@ class _Picture:
     write: Callable[[slice, slice, Tensor], None]
     levels: int | None
 
-    def read_float(self, rows: slice, columns: slice) -> Tensor:
-        """In [0, 1] if the picture has levels."""
-        piece = self.read(rows, columns)
+    def read_float(self, rows: slice, columns: slice, device: torch.device) -> Tensor:
+        """In [0, 1] if the picture has levels; integers, which are smaller, travel to the device as such."""
+        piece = self.read(rows, columns).to(device)
         return piece if self.levels is None else to_float(piece, self.levels)
 
 

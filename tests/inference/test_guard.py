@@ -76,6 +76,19 @@ def test_a_picture_of_many_tiles_comes_out_as_in_one() -> None:
     assert (whole - tiled).abs().max() * 255 < 2.0
 
 
+def test_the_noise_of_many_tiles_is_measured_again_where_half_precision_overflows() -> None:
+    class Overflows(Smoother):
+        def forward(self, image: Tensor, mask: Tensor) -> Tensor:
+            return super().forward(image, mask).float() * (float("nan") if torch.is_autocast_enabled("cpu") else 1.0)
+
+    card = ModelCard("smoother", {"name": "Smoother", "config": {}}, guarded=True)
+    image = picture(8.0, 600, 600)
+    half = Restorer(Overflows(), device="cpu", precision="bf16-mixed", tile=256, overlap=32, card=card)
+    restored = half.restore(image)
+    assert half.notes
+    assert torch.allclose(restored, restorer(True, tile=256, overlap=32).restore(image), atol=1e-6)
+
+
 @pytest.mark.parametrize("size", [(1, 1), (3, 7), (15, 40), (16, 16), (33, 20), (5, 900), (40, 900)])
 def test_pictures_of_any_size_are_restored(size: tuple[int, int]) -> None:
     image = torch.rand(3, *size, generator=generator_for("size"))
