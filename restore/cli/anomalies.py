@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from restore.cli.anomaly_report import print_classes, summary_of, write_pictures, write_tables
+from restore.cli.options import add_device_option
 from restore.errors import UsageError
 
 if TYPE_CHECKING:
@@ -77,7 +78,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--seed", type=int, default=0, help="of training, and of what is held out (default: %(default)s)"
     )
-    parser.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:N or mps (default: %(default)s)")
+    add_device_option(parser)
     parser.add_argument(
         "--out", type=Path, default=Path("anomalies"), metavar="DIR", help="folder for results (default: %(default)s)"
     )

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from restore.cli.encode import SOURCE_HELP, tell_failure
+from restore.cli.options import add_device_option
 from restore.errors import ExitCode, OutputError, RestoreError, UsageError
 
 if TYPE_CHECKING:
@@ -35,7 +36,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help=f"draw the middle of the first {_SHEET_ROWS} photos beside what comes back, and JPEG's: .png",
     )
     parser.add_argument("--overwrite", action="store_true", help="replace files that exist; sources never are")
-    parser.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:N or mps (default: %(default)s)")
+    add_device_option(parser)
     parser.epilog = (
         "a/b.jpg becomes DIR/a/b.jpg.rac, which `restore decompress` turns into pixels with the same bundle and no "
         "other. The pixels alone are kept, in 8 bits: no EXIF, no profile. docs/codes.md says more."

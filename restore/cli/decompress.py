@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from restore.cli.options import add_device_option
 from restore.errors import ExitCode, OutputError, RestoreError, UsageError
 
 if TYPE_CHECKING:
@@ -21,7 +22,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--out", required=True, type=Path, metavar="DIR", help="folder for the photos")
     parser.add_argument("--format", default="png", metavar="NAME", help="png, tif, jpg ... (default: %(default)s)")
     parser.add_argument("--overwrite", action="store_true", help="replace photos that exist")
-    parser.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:N or mps (default: %(default)s)")
+    add_device_option(parser)
     parser.epilog = (
         "A file that is damaged, cut, of another program or of another bundle is refused with a reason, and the others "
         "go on. Exit code: 0 all decompressed, 1 some refused, 2 wrong usage."

@@ -5,6 +5,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from restore.cli.options import add_device_option
 from restore.errors import UsageError
 
 if TYPE_CHECKING:
@@ -62,7 +63,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     alike.add_argument("--table", type=Path, metavar="FILE", help="write the neighbours: .csv or .json")
     alike.add_argument("--sheet", type=Path, metavar="FILE", help="draw duplicates and neighbours: .png")
     parser.add_argument("--batch", type=int, default=64, help="pictures at a time (default: %(default)s)")
-    parser.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:N or mps (default: %(default)s)")
+    add_device_option(parser)
     parser.epilog = (
         "The code of a photo is that of the whole photo, squeezed into a square of the size that the network was "
         "trained on: one descriptor, which sees everything and no detail. docs/codes.md says more."

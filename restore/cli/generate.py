@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from restore.cli.encode import SOURCE_HELP
+from restore.cli.options import add_device_option
 from restore.errors import OutputError, UsageError
 
 if TYPE_CHECKING:
@@ -44,7 +45,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--size", type=int, metavar="PIXELS", help="side of the pictures; what the network was trained on if left out"
     )
     parser.add_argument("--overwrite", action="store_true", help="replace pictures that exist")
-    parser.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:N or mps (default: %(default)s)")
+    add_device_option(parser)
     parser.epilog = (
         "Writes one PNG file for each picture, all of them on one sheet, and generated.json, which says how each was "
         "made. docs/codes.md says more."

@@ -4,15 +4,20 @@ import argparse
 
 from restore.inference.tiling import DEFAULT_TILE
 
-__all__ = ["PROTOCOL_NAMES", "add_device_options"]
+__all__ = ["PROTOCOL_NAMES", "add_device_option", "add_device_options"]
 
 # Those of restore.inference.protocols, which takes seconds to import; a test compares them.
 PROTOCOL_NAMES = ("gaussian-awgn", "clipped-8bit", "camera-noise", "gaussian-blur", "holes", "holes-by-share", "clean")
 
 
+def add_device_option(parser: argparse.ArgumentParser) -> None:
+    """`--device` alone."""
+    parser.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:N or mps (default: %(default)s)")
+
+
 def add_device_options(parser: argparse.ArgumentParser) -> None:
     """`--device`, `--precision` and `--tile`."""
-    parser.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:N or mps (default: %(default)s)")
+    add_device_option(parser)
     parser.add_argument(
         "--precision",
         default="auto",

@@ -70,16 +70,15 @@ def match_jpeg(pixels: Pixels, size: int) -> JpegMatch:
     """
     low, high = _QUALITIES
     best = _jpeg(pixels, low)
-    quality = low
     while low < high:
         middle = (low + high + 1) // 2
         data = _jpeg(pixels, middle)
         if len(data) <= size:
-            low, best, quality = middle, data, middle
+            low, best = middle, data
         else:
             high = middle - 1
     with Image.open(io.BytesIO(best)) as image:
-        return JpegMatch(quality, len(best), np.asarray(image))
+        return JpegMatch(low, len(best), np.asarray(image))
 
 
 def rate(file: str, clean: Tensor, restored: Tensor, size: int, jpeg: JpegMatch) -> RatedPhoto:

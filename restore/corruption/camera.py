@@ -103,7 +103,7 @@ class CameraNoise(Corruption):
         luma = luma + draw(self.sharpening_range).view(-1, 1, 1, 1) * (luma - soft)
         luma, chroma = _enlarge(torch.cat([luma, chroma], dim=1), draw(self.scale_range)).split([1, 3], dim=1)
         field = luma if images.shape[1] == 1 else torch.where(is_grey(images), luma, luma + chroma)
-        return field / field.square().mean(dim=(1, 2, 3), keepdim=True).sqrt().clamp(min=1e-6)
+        return _unit_variance(field)
 
 
 class FilmGrain(Corruption):
@@ -136,11 +136,17 @@ class FilmGrain(Corruption):
         colour = draw_uniform(self.colour_range, images, generator).view(-1, 1, 1, 1)
         colour = torch.where(is_grey(images), 0.0, colour)
         grain = planes[:, :1] + colour * planes[:, 1:]
-        grain = blur_gaussian(grain, draw_uniform(self.size_range, images, generator), self.size_range[1])
-        grain = grain / grain.square().mean(dim=(1, 2, 3), keepdim=True).sqrt().clamp(min=1e-6)
+        grain = _unit_variance(
+            blur_gaussian(grain, draw_uniform(self.size_range, images, generator), self.size_range[1])
+        )
         sigma = draw_uniform(self.sigma_range, images, generator).view(-1, 1, 1, 1) / 255.0
         strength = 2.0 * (images * (1.0 - images)).clamp(min=0.0).sqrt()
         return Corrupted((images + sigma * strength * grain).clamp(0.0, 1.0), no_mask(images))
+
+
+def _unit_variance(field: Tensor) -> Tensor:
+    """Of mean square 1, over the pixels and channels of each sample."""
+    return field / field.square().mean(dim=(1, 2, 3), keepdim=True).sqrt().clamp(min=1e-6)
 
 
 def _to_light(values: Tensor, gamma: Tensor) -> Tensor:

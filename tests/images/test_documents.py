@@ -2,7 +2,6 @@
 
 import io
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,40 +14,10 @@ import tifffile
 from PIL import Image
 
 from restore.errors import UnsupportedImageError
-from restore.images.codec import Document, Encoded, Page, bleed_under_alpha, encode_document, open_document, read_pages
+from restore.images.codec import encode_document
+from tests.helpers.documents import few_bits_png, noise, opened, pillow, returned
 
-Array = npt.NDArray[Any]
 ORIENTATIONS = range(1, 9)
-
-
-def noise(dtype: npt.DTypeLike = np.uint8, channels: int = 3, height: int = 37, width: int = 53) -> Array:
-    generator = np.random.default_rng(0)
-    shape = (height, width) if channels == 1 else (height, width, channels)
-    if np.dtype(dtype).kind == "f":
-        return (generator.random(shape) * 3 - 1).astype(dtype)
-    return generator.integers(0, np.iinfo(dtype).max, shape, dtype=dtype, endpoint=True)
-
-
-def returned(path: Path, suffix: str | None = None, quality: int | None = None) -> tuple[Document, list[Page], Encoded]:
-    """A file through the codec, its pixels untouched."""
-    document = open_document(path)
-    pages = list(read_pages(document))
-    return document, pages, encode_document(document, pages, suffix or path.suffix, quality)
-
-
-def opened(encoded: Encoded) -> Image.Image:
-    image = Image.open(io.BytesIO(encoded.data))
-    image.load()
-    return image
-
-
-def pillow(mode: str) -> Image.Image:
-    if mode == "P":
-        return Image.fromarray(noise()).quantize(32)
-    image = Image.fromarray(noise()).convert(mode)
-    if "A" in mode:
-        image.putalpha(Image.fromarray(noise(channels=1)))
-    return image
 
 
 TIFF_LAYOUTS: list[dict[str, Any]] = [
@@ -182,145 +151,6 @@ def test_few_bits_of_grey_become_8(bits: int, tmp_path: Path) -> None:
     np.testing.assert_array_equal(np.asarray(opened(encoded)), pages[0].pixels)
 
 
-def few_bits_png(picture: Array, bits: int, clear: int | None = None) -> bytes:
-    """A grey PNG of 1, 2 or 4 bits, by the standard."""
-    import struct
-    import zlib
-
-    def chunk(name: bytes, data: bytes) -> bytes:
-        return struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
-
-    planes = np.unpackbits(picture[..., None], axis=2)[..., 8 - bits :].reshape(len(picture), -1)
-    rows = b"".join(b"\0" + row.tobytes() for row in np.packbits(planes, axis=1))
-    header = struct.pack(">IIBBBBB", picture.shape[1], picture.shape[0], bits, 0, 0, 0, 0)
-    transparent = b"" if clear is None else chunk(b"tRNS", struct.pack(">H", clear))
-    return b"\x89PNG\r\n\x1a\n" + b"".join(
-        [chunk(b"IHDR", header), transparent, chunk(b"IDAT", zlib.compress(rows)), chunk(b"IEND", b"")]
-    )
-
-
-@pytest.mark.parametrize("bits", [1, 2, 4, 8])
-def test_a_transparent_grey_is_found_at_every_depth(bits: int, tmp_path: Path) -> None:
-    picture = noise(channels=1) >> (8 - bits)
-    (path := tmp_path / "a.png").write_bytes(few_bits_png(picture, bits, clear=1))
-    _, pages, _ = returned(path)
-    assert pages[0].alpha is not None
-    np.testing.assert_array_equal(pages[0].alpha, np.where(picture == 1, 0, 255))
-
-
-@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
-def test_a_transparent_colour_becomes_an_alpha_channel(dtype: npt.DTypeLike, tmp_path: Path) -> None:
-    picture = noise(dtype)
-    picture[3:9, 4:20] = colour = picture[0, 0]
-    data = imagecodecs.png_encode(picture)
-    import struct
-    import zlib
-
-    block = b"tRNS" + struct.pack(">3H", *colour.tolist())
-    (path := tmp_path / "a.png").write_bytes(
-        data[:33] + struct.pack(">I", 6) + block + struct.pack(">I", zlib.crc32(block)) + data[33:]
-    )
-    _, pages, encoded = returned(path)
-    assert pages[0].alpha is not None
-    np.testing.assert_array_equal(pages[0].alpha == 0, (picture == colour).all(axis=2))
-    read = imagecodecs.png_decode(encoded.data)
-    np.testing.assert_array_equal(read[..., :3], picture)
-    np.testing.assert_array_equal(read[..., 3], pages[0].alpha)
-
-
-@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
-def test_premultiplied_alpha_is_divided_out_and_multiplied_in(dtype: npt.DTypeLike, tmp_path: Path) -> None:
-    straight = noise(dtype, 4)
-    straight[:4, :4, 3] = 0
-    full = np.iinfo(dtype).max
-    stored = straight.copy()
-    stored[..., :3] = np.round(straight[..., :3] * (straight[..., 3:] / full)).astype(dtype)
-    path = tmp_path / "a.tif"
-    tifffile.imwrite(path, stored, photometric="rgb", extrasamples=["assocalpha"], metadata=None)
-    _, pages, encoded = returned(path)
-    solid = straight[..., 3] > full // 2
-    assert np.abs(pages[0].pixels.astype(int) - straight[..., :3])[solid].max() <= 1
-    with tifffile.TiffFile(io.BytesIO(encoded.data)) as after:
-        assert after.pages.first.extrasamples == (1,)
-        np.testing.assert_array_equal(after.asarray(), stored)
-    tifffile.imwrite(path, straight, photometric="rgb", extrasamples=["assocalpha"], metadata=None)
-    with pytest.raises(Exception, match="not premultiplied"):
-        returned(path)
-
-
-def test_channels_of_unknown_meaning_come_back_in_place(tmp_path: Path) -> None:
-    picture = noise(np.uint16, 6)
-    path = tmp_path / "a.tif"
-    tifffile.imwrite(
-        path, picture, photometric="rgb", extrasamples=["unspecified", "unassalpha", "unspecified"], metadata=None
-    )
-    document, pages, encoded = returned(path)
-    assert document.notes == ("extra channels of unknown meaning are kept as they are",)
-    np.testing.assert_array_equal(np.asarray(pages[0].alpha), picture[..., 4])
-    with tifffile.TiffFile(io.BytesIO(encoded.data)) as after:
-        assert after.pages.first.extrasamples == (0, 2, 0)
-        np.testing.assert_array_equal(after.asarray(), picture)
-
-
-@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
-def test_white_is_zero_is_read_as_it_looks_and_written_as_it_was(dtype: npt.DTypeLike, tmp_path: Path) -> None:
-    picture = noise(dtype, 1)
-    path = tmp_path / "a.tif"
-    tifffile.imwrite(path, picture, photometric="miniswhite", metadata=None)
-    _, pages, encoded = returned(path)
-    np.testing.assert_array_equal(pages[0].pixels, np.iinfo(dtype).max - picture)
-    with tifffile.TiffFile(io.BytesIO(encoded.data)) as after:
-        assert after.pages.first.photometric == 0
-        np.testing.assert_array_equal(after.asarray(), picture)
-
-
-@pytest.mark.parametrize("compression", ["group3", "group4", None])
-def test_black_and_white_scans_are_cut_at_the_middle_again(compression: str | None, tmp_path: Path) -> None:
-    path = tmp_path / "a.tif"
-    options: dict[str, Any] = {"compression": compression} if compression else {}
-    pillow("1").save(path, **options)
-    document, pages, _ = returned(path)
-    restored = np.where(pages[0].pixels > 0, 200, 90).astype(np.uint8)
-    encoded = encode_document(document, [replace(pages[0], pixels=restored)], ".tif")
-    image = opened(encoded)
-    assert image.mode == "1"
-    np.testing.assert_array_equal(np.asarray(image), np.asarray(pillow("1")))
-
-
-@pytest.mark.parametrize("suffix", [".tif", ".jpg"])
-def test_inks_change_only_where_the_colour_did(suffix: str, tmp_path: Path) -> None:
-    path = tmp_path / f"a{suffix}"
-    inks = noise(channels=4)
-    options: dict[str, Any] = {"quality": 100, "subsampling": 0} if suffix == ".jpg" else {}
-    Image.fromarray(inks, "CMYK").save(path, **options)
-    with Image.open(path) as image:
-        stored = np.asarray(image)
-        expected = np.asarray(image.convert("RGB"))
-    document = open_document(path)
-    page = next(read_pages(document))
-    assert page.mode == "CMYK"
-    assert np.abs(page.pixels.astype(int) - expected).max() <= 1
-    changed = page.pixels.copy()
-    changed[:10] = 255 - changed[:10]
-    after = opened(encode_document(document, [replace(page, pixels=changed)], suffix))
-    assert after.mode == "CMYK"
-    assert np.abs(np.asarray(after)[16:].astype(int) - stored[16:]).max() <= (12 if suffix == ".jpg" else 0)
-    assert np.abs(np.asarray(after.convert("RGB"))[:8].astype(int) - changed[:8]).max() <= (
-        40 if suffix == ".jpg" else 2
-    )
-
-
-def test_restored_colours_that_no_palette_holds_are_written_as_rgb(tmp_path: Path) -> None:
-    for suffix in (".png", ".tif", ".bmp", ".gif"):
-        path = tmp_path / f"a{suffix}"
-        pillow("P").save(path)
-        document = open_document(path)
-        page = next(read_pages(document))
-        encoded = encode_document(document, [replace(page, pixels=noise())], suffix)
-        assert opened(encoded).mode == ("P" if suffix == ".gif" else "RGB")
-        assert len(encoded.notes) == 1
-
-
 def test_a_tiff_of_many_kinds_of_pages_keeps_them_all(tmp_path: Path) -> None:
     pictures = [noise(), noise(np.uint16, 1, 9, 11), noise(np.float32, 1, 8, 8), noise(np.uint8, 4, 20, 5)]
     path = tmp_path / "a.tiff"
@@ -450,17 +280,3 @@ def test_a_jpeg_keeps_its_tables_subsampling_and_scans(
         assert np.abs(np.asarray(after).astype(int) - np.asarray(before)).mean() < 1
     asked = opened(returned(path, quality=60)[2])
     assert asked.quantization != after.quantization  # type: ignore[attr-defined]  # JPEG only
-
-
-@pytest.mark.parametrize("channels", [1, 3])
-@pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.float32])
-def test_colour_bleeds_in_from_the_nearest_visible_pixel(dtype: npt.DTypeLike, channels: int) -> None:
-    pixels, alpha = noise(dtype, channels), np.zeros((37, 53), dtype)
-    alpha[5:20, 7:30] = 1
-    filled = bleed_under_alpha(pixels, alpha)
-    visible = alpha > 0
-    np.testing.assert_array_equal(filled[visible], pixels[visible])
-    np.testing.assert_array_equal(filled[0, 7:30], pixels[5, 7:30])
-    np.testing.assert_array_equal(filled[5:20, 52], pixels[5:20, 29])
-    for nothing in (np.zeros_like(alpha), np.ones_like(alpha)):
-        np.testing.assert_array_equal(bleed_under_alpha(pixels, nothing), pixels)
