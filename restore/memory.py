@@ -8,7 +8,7 @@ from pathlib import Path
 
 from restore.errors import UsageError
 
-__all__ = ["PixelBudget", "extra_memory", "keep_freed_memory", "peak_resident"]
+__all__ = ["PixelBudget", "extra_memory", "keep_freed_memory", "peak_resident", "return_freed_memory"]
 
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3  # of glibc's malloc.h
 _LARGEST_MMAP_THRESHOLD = 32 * 2**20
@@ -61,6 +61,14 @@ def keep_freed_memory() -> bool:
     return bool(mallopt(_M_MMAP_THRESHOLD, _LARGEST_MMAP_THRESHOLD) and mallopt(_M_TRIM_THRESHOLD, 2**31 - 1))
 
 
+def return_freed_memory() -> None:
+    """Give the system what `keep_freed_memory` has kept, before something else needs much."""
+    if sys.platform.startswith("linux"):
+        trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
+        if trim is not None:  # another C library has none
+            trim(0)
+
+
 def peak_resident() -> int | None:
     """The most memory that this process has had, in bytes; None where the system does not tell in this way."""
     return _status("VmHWM")
@@ -75,10 +83,8 @@ def extra_memory(function: Callable[[], object]) -> int | None:
         None where the system does not tell: not on Linux.
     """
     before = None
+    return_freed_memory()
     if sys.platform.startswith("linux"):
-        trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
-        if trim is not None:
-            trim(0)
         try:
             Path("/proc/self/clear_refs").write_text("5", encoding="ascii")  # resets the mark: proc(5)
             before = _status("VmRSS")

@@ -4,6 +4,8 @@ Writing a picture anew through a library keeps the metadata that the library kno
 taken from the source as it is, and put around the new pixels.
 """
 
+import io
+import re
 import struct
 import zlib
 from collections.abc import Iterable, Iterator
@@ -13,6 +15,7 @@ __all__ = [
     "PNG_SIGNATURE",
     "jp2_boxes",
     "jp2_with_profile",
+    "jpeg_scans",
     "jpeg_segments",
     "jpeg_with",
     "jpeg_written",
@@ -23,6 +26,8 @@ __all__ = [
 
 PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 
+_SEGMENT = re.compile(rb"\xff[\x02-\xcf\xd9-\xfe]")
+"""What begins a segment, or the end; other bytes after 0xFF belong to the pixels, and 0xFF itself is filling."""
 _MAX_CHUNK = 64_000_000
 """No metadata is larger: a chunk that claims more is passed over."""
 
@@ -55,6 +60,25 @@ def jpeg_segments(file: BinaryIO) -> Iterator[tuple[int, bytes]]:
         if len(payload) != max(0, length - 2):
             raise EOFError("it ends before its pixels")
         yield marker, payload
+
+
+def jpeg_scans(file: BinaryIO) -> int:
+    """How many scans a JPEG has, without those of pictures in its metadata and of whatever follows its end.
+
+    Args:
+        file: As for `jpeg_segments`.
+
+    Raises:
+        EOFError: The file ends before a scan begins.
+    """
+    for _ in jpeg_segments(file):
+        pass
+    file.seek(-2, io.SEEK_CUR)
+    data, position, scans = file.read(), 0, 0
+    while (found := _SEGMENT.search(data, position)) is not None and found[0] != b"\xff\xd9":
+        scans += found[0] == b"\xff\xda"
+        position = found.end() + int.from_bytes(data[found.end() : found.end() + 2], "big")
+    return scans
 
 
 def segment(marker: int, payload: bytes) -> bytes:

@@ -32,8 +32,8 @@ def inspect_heif(path: Path, file: BinaryIO, max_pixels: int) -> Document:
     check_size(path, height, width, max_pixels)
     if picture.mode not in {"L", "LA", "RGB", "RGBA"}:
         raise UnsupportedImageError(f"{shown(path)}: HEIC of more than 8 bits a channel; convert it to TIFF first")
-    fields: dict[str, Any] = pillow_metadata(picture.info, height, width)
-    fields["orientation"] = 1  # the decoder turns it
+    fields: dict[str, Any] = pillow_metadata(picture.info, height, width, decoder_turns=True)
+    fields["orientation"] = 1
     notes = [f"only the main one of {len(container)} pictures is restored"] if len(container) > 1 else []
     metadata = Metadata(**fields, stamp=stamp_of(file), max_pixels=max_pixels)
     return Document(path, "HEIF", path.suffix, 1, height, width, 8, metadata, tuple(notes))

@@ -104,9 +104,14 @@ class Metadata:
     colour_type: int | None = None
 
 
-def upright_xmp(xmp: bytes) -> bytes:
-    """An XMP packet that calls its picture upright; nothing else is changed."""
-    return _XMP_ORIENTATION.sub(rb"\g<1>1", xmp)
+def upright_xmp(xmp: bytes, turned: bool) -> bytes:
+    """An XMP packet that calls its picture upright where that was turned; nothing else is changed.
+
+    Args:
+        xmp: The packet.
+        turned: Whether the picture is turned; if not, the packet keeps what it says.
+    """
+    return _XMP_ORIENTATION.sub(rb"\g<1>1", xmp) if turned else xmp
 
 
 def iptc_of(photoshop: bytes) -> bytes | None:
@@ -143,7 +148,7 @@ def jpeg_metadata(file: BinaryIO, height: int, width: int) -> tuple[dict[str, An
         elif marker == 0xE1 and data.startswith(EXIF_HEAD) and not has_exif:
             data, has_exif = EXIF_HEAD + (exif or b""), True
         elif marker == 0xE1 and data.startswith(XMP_HEAD):
-            data = XMP_HEAD + upright_xmp(data[len(XMP_HEAD) :])
+            data = XMP_HEAD + upright_xmp(data[len(XMP_HEAD) :], orientation != 1)
             fields["xmp"] = data[len(XMP_HEAD) :]
         elif marker == 0xE2 and data.startswith(b"MPF\0"):
             several = True
@@ -206,7 +211,7 @@ def png_metadata(file: BinaryIO, height: int, width: int) -> dict[str, Any]:
             if unit == 1:
                 fields["dpi"] = (across * 0.0254, down * 0.0254)
         elif name == b"iTXt" and data.startswith(XMP_KEYWORD + b"\0\0"):  # not compressed
-            data = upright_xmp(data)
+            data = upright_xmp(data, orientation != 1)
             fields["xmp"] = data[len(XMP_KEYWORD) + 3 :].split(b"\0", 2)[-1]
         blocks.append((kind.decode("latin-1"), data))
     fields["blocks"] = tuple(blocks)
@@ -227,13 +232,14 @@ def jp2_metadata(data: bytes) -> dict[str, Any]:
     return fields
 
 
-def pillow_metadata(info: dict[Any, Any], height: int, width: int) -> dict[str, Any]:
+def pillow_metadata(info: dict[Any, Any], height: int, width: int, decoder_turns: bool = False) -> dict[str, Any]:
     """What Pillow has found in a file whose container is left to Pillow.
 
     Args:
         info: `Image.info`.
         height: As stored.
         width: As stored.
+        decoder_turns: Whether it comes upright already, by a rule of its own format.
 
     Returns:
         Fields of `Metadata`.
@@ -247,7 +253,7 @@ def pillow_metadata(info: dict[Any, Any], height: int, width: int) -> dict[str, 
     return {
         "orientation": orientation,
         "exif": exif and upright(exif, height, width),
-        "xmp": upright_xmp(xmp) if isinstance(xmp, bytes) and xmp else None,
+        "xmp": upright_xmp(xmp, decoder_turns or orientation != 1) if isinstance(xmp, bytes) and xmp else None,
         "icc": icc if isinstance(icc, bytes) and icc else None,
     }
 

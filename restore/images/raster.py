@@ -1,5 +1,6 @@
 """Reading every format but TIFF and camera raw: Pillow up to 8 bits, imagecodecs above, where Pillow would round."""
 
+import io
 import struct
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +13,7 @@ from PIL import Image, UnidentifiedImageError
 
 from restore.errors import UnreadableImageError, UnsupportedImageError
 from restore.images.colour import Array, as_sixteen, bands, rgb_of_inks, turned
-from restore.images.containers import jpeg_segments
+from restore.images.containers import jpeg_scans, jpeg_segments
 from restore.images.document import Document, Page, check_size, shown, stamp_of
 from restore.images.formats import format_name
 from restore.images.metadata import JpegCoding, Metadata, jp2_metadata, jpeg_metadata, pillow_metadata, png_metadata
@@ -115,11 +116,25 @@ def read(document: Document, file: BinaryIO) -> Page:
 def _opened(path: Path, file: BinaryIO, file_format: str) -> Image.Image:
     file.seek(0)
     try:
-        return Image.open(file, formats=[file_format])
+        return Image.open(_with_whole_palette(file) if file_format == "BMP" else file, formats=[file_format])
     except UnidentifiedImageError as error:
         raise UnreadableImageError(
             f"{shown(path)}: begins like {format_name(file_format)} but cannot be read; leave it out or repair it"
         ) from error
+
+
+def _with_whole_palette(file: BinaryIO) -> BinaryIO:
+    """A BMP as Pillow reads it right: to it, short palettes of certain greys mean 1 or 8 bits, whatever is said."""
+    head = file.read(54)
+    file.seek(0)
+    if len(head) < 54 or int.from_bytes(head[14:18], "little") < 40:
+        return file
+    bits, colours = int.from_bytes(head[28:30], "little"), int.from_bytes(head[46:50], "little")
+    if not (bits == 8 and colours in {1, 2}) and not (bits == 4 and colours in {0, 16}):
+        return file
+    data = bytearray(file.read())
+    data[46:50] = ((colours or 16) + 1).to_bytes(4, "little")  # what follows is no such grey, and never used
+    return io.BytesIO(data)
 
 
 def _kind(mode: str) -> str:
@@ -146,10 +161,8 @@ def _check_jpeg(path: Path, file: BinaryIO) -> None:
             height, width = struct.unpack(">HH", payload[1:5])
             if marker < 0xC9 and height * width > 512 * stamp_of(file)[0]:
                 raise EOFError("it has fewer bits than blocks")
-    if progressive:  # every scan goes over the whole picture, and may take a dozen bytes
-        file.seek(0)
-        if sum(part.count(b"\xff\xda") for part in iter(lambda: file.read(1 << 24), b"")) > _MAX_SCANS:
-            raise ValueError(f"more than {_MAX_SCANS} scans")
+    if progressive and jpeg_scans(file) > _MAX_SCANS:  # each goes over the whole picture, and may take a dozen bytes
+        raise ValueError(f"more than {_MAX_SCANS} scans")
 
 
 def _depth(path: Path, file: BinaryIO, file_format: str) -> _Depth:
@@ -244,11 +257,12 @@ def _coding(image: Image.Image) -> JpegCoding | None:
     subsampling = 0
     if len(factors) == 3 and factors[1] == factors[2] == (1, 1):
         subsampling = {(2, 1): 1, (2, 2): 2}.get(factors[0], 0)
-    is_rgb = len(layers) == 3 and (
-        image.info.get("adobe_transform") == 0
-        or ("adobe" not in image.info and [layer[0] for layer in layers] == list(b"RGB"))
-    )
-    return JpegCoding(tuple(chosen), subsampling, "progressive" in image.info, is_rgb)
+    ids = [layer[0] for layer in layers]
+    # In libjpeg's order: a JFIF file is YCbCr, whatever else it says.
+    says_rgb = image.info["adobe_transform"] == 0 if "adobe" in image.info else ids == list(b"RGB")
+    is_rgb = len(layers) == 3 and "jfif" not in image.info and says_rgb
+    # libjpeg subsamples colour differences only.
+    return JpegCoding(tuple(chosen), 0 if is_rgb else subsampling, "progressive" in image.info, is_rgb)
 
 
 def _from_pillow(image: Image.Image) -> Page:
@@ -257,7 +271,8 @@ def _from_pillow(image: Image.Image) -> Page:
         inks = _pixels(image, "CMYK")
         return Page(rgb_of_inks(inks), None, "CMYK", inks=inks)
     # The transparent colour of a grey or RGB PNG is in units of the file, and applied where those are known.
-    has_alpha = image.mode in {"LA", "PA", "RGBA"} or (image.mode == "P" and image.has_transparency_data)
+    has_index = image.mode == "P" or (image.mode == "L" and image.format == "GIF")  # Pillow makes grey of grey palettes
+    has_alpha = image.mode in {"LA", "PA", "RGBA"} or (has_index and image.has_transparency_data)
     if not has_alpha:
         return Page(_pixels(image, "L" if mode in {"1", "L"} else "RGB"), None, mode)
     both = _pixels(image, "LA" if mode == "L" else "RGBA")

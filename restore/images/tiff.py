@@ -192,7 +192,7 @@ def _metadata(first: TiffLayout, layouts: list[TiffLayout]) -> dict[str, Any]:
         "orientation": first.orientation,
         "exif": exif and upright(exif, *first.upright_size),
         "icc": blob.get(34675),
-        "xmp": upright_xmp(xmp) if xmp else None,
+        "xmp": upright_xmp(xmp, first.orientation != 1) if xmp else None,
         "photoshop": blob.get(34377),
         "iptc": blob.get(33723),
         "dpi": _dpi(first),

@@ -47,7 +47,7 @@ def write_tiff(document: Document, pages: Iterable[Page], quality: int | None) -
             layout = layouts[number] if layouts else None
             same = _write_page(writer, page, layout, quality, notes)
             kept, lost = kept_entries(layout, same) if layout else (_entries_from(document, order, same, notes), [])
-            entries.append(_changed(kept))
+            entries.append(_upright(kept) if layout is not None and layout.orientation != 1 else tuple(kept))
             notes += lost
     if len(entries) < document.page_count:
         raise ValueError(f"{len(entries)} of its {document.page_count} pages")
@@ -195,8 +195,10 @@ def _entries_from(document: Document, order: str, same: bool, notes: list[str]) 
     return tuple(entries.values())
 
 
-def _changed(entries: Iterable[Entry]) -> tuple[Entry, ...]:
-    return tuple(replace(entry, data=upright_xmp(entry.data)) if entry.tag == 700 else entry for entry in entries)
+def _upright(entries: Iterable[Entry]) -> tuple[Entry, ...]:
+    return tuple(
+        replace(entry, data=upright_xmp(entry.data, turned=True)) if entry.tag == 700 else entry for entry in entries
+    )
 
 
 def _retag(buffer: BinaryIO, additions: list[tuple[Entry, ...]], order: str, big: bool) -> None:

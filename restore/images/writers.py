@@ -236,7 +236,10 @@ def _pillow_options(metadata: Metadata) -> dict[str, Any]:
 
 def _write_bmp(job: _Job) -> bytes:
     options = {"dpi": job.metadata.dpi} if job.metadata.dpi else {}
-    return _saved(_indexed(job.page, job.notes), "BMP", options)
+    image = _indexed(job.page, job.notes)
+    if image.mode == "P":  # whole: Pillow misreads black and white alone
+        image.putpalette(bytes(image.getpalette() or []).ljust(768, b"\0"))
+    return _saved(image, "BMP", options)
 
 
 def _write_pnm(job: _Job) -> bytes:
@@ -292,14 +295,17 @@ def _write_gif(job: _Job) -> bytes:
 def _with_clear_index(page: Page) -> Image.Image:
     """255 colours, and the last index for what is invisible."""
     assert page.alpha is not None  # noqa: S101  # the caller has looked
-    pixels: Array = page.pixels if page.pixels.ndim == 3 else np.repeat(page.pixels[..., None], 3, axis=2)
+    pixels: Array = page.pixels.copy() if page.pixels.ndim == 3 else np.repeat(page.pixels[..., None], 3, axis=2)
+    visible = page.alpha >= 128
+    if visible.any():
+        pixels[~visible] = pixels[visible][0]  # a colour that nobody sees needs no index
     found = palette_of(pixels)
     if found is not None and len(found[1]) < 256:
         indices, palette = found[0].copy(), found[1].tobytes()
     else:
         reduced = Image.fromarray(np.ascontiguousarray(pixels)).quantize(255, dither=Image.Dither.NONE)
         indices, palette = np.array(reduced), bytes(reduced.getpalette() or [])[: 255 * 3]
-    indices[page.alpha < 128] = 255
+    indices[~visible] = 255
     image = Image.fromarray(indices)
     image.putpalette(palette.ljust(768, b"\0"))
     image.info["transparency"] = 255

@@ -22,11 +22,11 @@ from restore.images.document import Array, Document, Encoded, Page, shown
 from restore.images.files import PlannedImage, write_atomically
 from restore.images.tensors import LEVELS
 from restore.inference.damage import CLEAN_LIMITS, Damage, estimate_damage, is_clean
-from restore.inference.journal import Journal, SourceState, state_of
+from restore.inference.journal import Journal, SourceState, decide_without, state_of
 from restore.inference.outcome import BatchOptions, PhotoResult, Status
-from restore.inference.previews import eight_bits, mean_change, residual, thumbnail, unit_range
+from restore.inference.previews import residual, side_by_side, thumbnail, unit_range
 from restore.inference.restorer import Restorer
-from restore.memory import PixelBudget
+from restore.memory import PixelBudget, return_freed_memory
 
 __all__ = ["restore_files"]
 
@@ -117,8 +117,7 @@ class _Batch:
         self.reader.shutdown(cancel_futures=True)
         self.writers.shutdown(cancel_futures=True)
 
-    def _guarded(self, stage: "Callable[[_Job], None]", job: _Job) -> _Job:
-        """The boundary of one file: whatever goes wrong is written down, and the others go on."""
+    def _guarded(self, stage: "Callable[[_Job], None]", job: _Job) -> _Job:  # the boundary of one file
         if job.result is None:
             try:
                 stage(job)
@@ -131,8 +130,10 @@ class _Batch:
 
     def _read(self, job: _Job) -> None:
         job.start = time.perf_counter()
-        if (reason := self._reason_to_skip(job.plan)) is not None:
-            job.result = self._result(job, "skipped", reason)
+        decide = decide_without if self.journal is None else self.journal.decide
+        decision = decide(job.plan.source, job.plan.target, self.options.overwrite)
+        if not decision.work:
+            job.result = self._result(job, "skipped", decision.reason)
             return
         source = job.plan.source
         document = open_document(source, self.options.max_pixels)
@@ -193,10 +194,10 @@ class _Batch:
         except Exception:  # noqa: BLE001  # one of them is to blame: find out which
             return [self._guarded(self._restore, job) for job in jobs]
         seconds = (time.perf_counter() - start) / len(jobs)
-        for job, page, pixels in zip(jobs, pages, restored, strict=True):
+        for job, page, pixels, change in zip(jobs, pages, restored, self.restorer.changes, strict=True):
             job.restored, job.network_seconds = replace(page, pixels=pixels), seconds
             job.notes += self.restorer.notes
-            self._leave_alone(job, page)
+            self._leave_alone(job, change)
         return jobs
 
     def _may_share(self, job: _Job) -> bool:
@@ -212,7 +213,9 @@ class _Batch:
             return
         if page is not None:
             job.restored = self._restore_page(job, page)
-            self._leave_alone(job, page)
+            if job.pixels > _PIXELS_AHEAD:
+                return_freed_memory()  # encoding a scan takes as much as the network
+            self._leave_alone(job, self.restorer.changes[0])
             if not self.shows_both:
                 job.page = None  # at 100 megapixels it is 300 MB or 600
             return
@@ -236,19 +239,20 @@ class _Batch:
         if not changed and not self._needs_encoding(job):
             job.encoded, job.copy = None, "clean already, on every page"
 
-    def _leave_alone(self, job: _Job, page: Page) -> None:
+    def _leave_alone(self, job: _Job, change: float) -> None:
         """Copy what came back all but unchanged."""
-        if self.auto and self.restorer.guarded and job.restored is not None and page.pixels.dtype in LEVELS:
-            change = mean_change(page.pixels, job.restored.pixels)
-            if change < _UNCHANGED * self.options.strength:
-                job.copy, job.restored = f"clean already: restoring would change it by {change:.1f} of 255", None
+        if self.auto and self.restorer.guarded and 255.0 * change < _UNCHANGED * self.options.strength:
+            job.copy, job.restored = f"clean already: restoring would change it by {255.0 * change:.1f} of 255", None
 
     def _restore_page(self, job: _Job, page: Page) -> Page:
         start = time.perf_counter()
         pixels = page.pixels if page.alpha is None else bleed_under_alpha(page.pixels, page.alpha)
         strength, mask = self.options.strength, job.mask
         if pixels.dtype in LEVELS:
-            restored: Array = self.restorer.restore(pixels, mask, strength)
+            # A scan in memory once instead of twice, where nobody asks for the source's pixels again.
+            wanted = mask is not None or self.shows_both or (self.auto and self._needs_encoding(job))
+            out = None if wanted or not pixels.flags.writeable else pixels
+            restored: Array = self.restorer.restore(pixels, mask, strength, out)
         else:
             # Floats of any range: the network knows pictures from 0 to 1.
             scale = max(1.0, float(np.abs(pixels).max()))
@@ -296,29 +300,21 @@ class _Batch:
             job.result = replace(job.result, thumbnails=(thumbnail(job.page), thumbnail(job.restored or job.page)))
 
     def _write_beside(self, job: _Job) -> None:
-        if job.page is None or job.restored is None or not (self.options.residual or self.options.compare):
+        if job.page is None or job.restored is None:
             return
-        before, after = eight_bits(job.page.pixels), eight_bits(job.restored.pixels)
-        for wanted, name, pixels in (
-            (self.options.residual, "residual.png", lambda: residual(before, after)),
-            (self.options.compare, "compare.jpg", lambda: np.concatenate([before, after], axis=1)),
+        before, after = job.page.pixels, job.restored.pixels
+        for wanted, name, draw in (
+            (self.options.residual, "residual.png", residual),
+            (self.options.compare, "compare.jpg", side_by_side),
         ):
             if wanted:
                 path = job.plan.target.with_name(f"{job.plan.target.name}.{name}")
-                write_atomically(path, encode(pixels(), path.suffix))
+                write_atomically(path, encode(draw(before, after), path.suffix))
 
     def _record(self, step: "Callable[[Journal], None]") -> None:
         if self.journal is not None:
             with self.journal_lock:
                 step(self.journal)
-
-    def _reason_to_skip(self, plan: PlannedImage) -> str | None:
-        if self.journal is not None:
-            decision = self.journal.decide(plan.source, plan.target, self.options.overwrite)
-            return None if decision.work else decision.reason
-        if plan.target.exists() and not self.options.overwrite:
-            return "exists already; --overwrite replaces it"
-        return None
 
     def _needs_encoding(self, job: _Job) -> bool:
         """Whether another format or quality was asked for, so that not even a clean picture can stay as it is."""

@@ -18,7 +18,7 @@ from typing import Any, Literal
 
 from restore.errors import OutputError
 
-__all__ = ["DONE_BEFORE", "JOURNAL_FILE", "Decision", "Journal", "SourceState", "state_of"]
+__all__ = ["DONE_BEFORE", "JOURNAL_FILE", "Decision", "Journal", "SourceState", "decide_without", "state_of"]
 
 JOURNAL_FILE = "restore-journal.jsonl"
 DONE_BEFORE = "done before, and unchanged"
@@ -224,3 +224,10 @@ def _lock(file: FileIO) -> bool:
 def _sha256(path: Path) -> str:
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def decide_without(source: Path, target: Path, overwrite: bool = False) -> Decision:  # noqa: ARG001  # as `Journal.decide`
+    """As `Journal.decide`, where there is no journal: what exists stays."""
+    if target.exists() and not overwrite:
+        return Decision(False, "exists already; --overwrite replaces it")
+    return Decision(True)

@@ -1,8 +1,9 @@
 """The one way from a damaged picture to a restored one: commands, scores and panels all use it."""
 
 import logging
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+import math
+from collections import deque
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TypeVar, overload
 
@@ -22,11 +23,12 @@ from restore.inference.guard import (
     noise_level_of_windows,
     window_places,
 )
-from restore.inference.tiling import DEFAULT_TILE, default_overlap, plan_tiles
+from restore.inference.picture import ArrayPicture, MaskLike, Picture, TensorPicture, as_mask
+from restore.inference.tiling import DEFAULT_TILE, Box, default_overlap, plan_tiles
 from restore.models.base import RestorationNetwork, composite
 from restore.models.bundle import ModelCard, load_bundle
 
-__all__ = ["MaskLike", "Restorer"]
+__all__ = ["Restorer"]
 
 _log = logging.getLogger(__name__)
 
@@ -34,9 +36,6 @@ _SMALLEST_TILE = 256
 """Side below which more memory would be spent on overlaps than is saved, in pixels."""
 
 P = TypeVar("P", np.uint8, np.uint16)
-
-MaskLike = Tensor | npt.NDArray[np.generic] | Image.Image
-"""`(H, W)` or `(1, H, W)`; missing where True, 1, or 255."""
 
 
 class Restorer:
@@ -54,6 +53,7 @@ class Restorer:
 
     Attributes:
         notes: What went other than planned in the last picture: smaller tiles, another device, a retry.
+        changes: How much each picture of the last call was changed: the root mean square, relative to its full range.
 
     Raises:
         UsageError: Device or tile cannot be.
@@ -77,6 +77,7 @@ class Restorer:
         self.overlap = default_overlap(network.size_multiple) if overlap is None else overlap
         plan_tiles(1, 1, tile, self.overlap, network.size_multiple)  # refuses what cannot be before the first picture
         self.notes: list[str] = []
+        self.changes: list[float] = []
         self.network = network.eval().to(self.device)
         self.network.to(memory_format=torch.channels_last)
 
@@ -107,12 +108,22 @@ class Restorer:
     @overload
     def restore(self, image: Tensor, mask: MaskLike | None = None, strength: float = 1.0) -> Tensor: ...
     @overload
-    def restore(self, image: npt.NDArray[P], mask: MaskLike | None = None, strength: float = 1.0) -> npt.NDArray[P]: ...
+    def restore(
+        self,
+        image: npt.NDArray[P],
+        mask: MaskLike | None = None,
+        strength: float = 1.0,
+        out: npt.NDArray[P] | None = None,
+    ) -> npt.NDArray[P]: ...
     @overload
     def restore(self, image: Image.Image, mask: MaskLike | None = None, strength: float = 1.0) -> Image.Image: ...
 
     def restore(
-        self, image: Tensor | npt.NDArray[P] | Image.Image, mask: MaskLike | None = None, strength: float = 1.0
+        self,
+        image: Tensor | npt.NDArray[P] | Image.Image,
+        mask: MaskLike | None = None,
+        strength: float = 1.0,
+        out: npt.NDArray[P] | None = None,
     ) -> Tensor | npt.NDArray[P] | Image.Image:
         """Restore one picture of any size; each kind of picture comes back as its own kind.
 
@@ -122,6 +133,8 @@ class Restorer:
                 that was not clipped, are taken as they are.
             mask: What is missing, where True, 1 or 255; nothing if left out.
             strength: How much of the change is made, from 0 (none) to 1 (all).
+            out: For arrays: where the result goes. It may be the image itself, which spares a scan's second copy, but
+                must not overlap it otherwise.
 
         Returns:
             The restored picture. Floats are not clamped; integers are clamped and rounded.
@@ -140,41 +153,14 @@ class Restorer:
         if not 0.0 <= strength <= 1.0:
             raise UsageError(f"strength: must be from 0 to 1, not {strength:g}")
         if isinstance(image, np.ndarray):
-            if (
-                image.dtype not in LEVELS
-                or image.ndim not in {2, 3}
-                or image.shape[2:] not in {(), (3,)}
-                or not image.size
-            ):
-                raise UsageError(
-                    f"image: arrays must be (H, W) or (H, W, 3), uint8 or uint16, not {image.shape} {image.dtype}; "
-                    "pass floats as a tensor (C, H, W)"
-                )
-            # Tile by tile, so that a large scan is held once coming in and once going out.
-            result = np.empty_like(image, order="C")
-            highest = LEVELS[image.dtype]
-
-            def read_pixels(rows: slice, columns: slice) -> Tensor:
-                piece = image[rows, columns]
-                return _as_planes(piece.copy() if highest == 255 else piece.astype(np.int32))
-
-            def write_pixels(rows: slice, columns: slice, piece: Tensor) -> None:
-                result[rows, columns] = (piece[0] if result.ndim == 2 else piece.permute(1, 2, 0)).numpy()
-
-            self._restore(_Picture(image.shape[:2], read_pixels, write_pixels, highest), mask, strength)
+            # Tile by tile, so that a large scan is held once coming in and at most once going out.
+            result = np.empty_like(image, order="C") if out is None else out
+            self._restore(ArrayPicture(image, result), mask, strength)
             return result
-        if image.ndim != 3 or image.shape[0] not in {1, 3} or 0 in image.shape:
-            raise UsageError(f"image: must be (C, H, W) with 1 or 3 channels, not {tuple(image.shape)}")
-        if image.dtype not in {torch.float32, torch.uint8}:
-            raise UsageError(f"image: must be float32 or uint8, not {image.dtype}")
+        if out is not None:
+            raise UsageError("out: is for arrays")
         restored = torch.empty_like(image, memory_format=torch.contiguous_format)
-
-        def write(rows: slice, columns: slice, piece: Tensor) -> None:
-            restored[:, rows, columns] = piece.to(restored.device)
-
-        levels = 255 if image.dtype == torch.uint8 else None
-        size = (image.shape[1], image.shape[2])
-        self._restore(_Picture(size, lambda rows, columns: image[:, rows, columns], write, levels), mask, strength)
+        self._restore(TensorPicture(image, restored), mask, strength)
         return restored
 
     def restore_together(self, images: Sequence[npt.NDArray[P]], strength: float = 1.0) -> list[npt.NDArray[P]]:
@@ -200,46 +186,75 @@ class Restorer:
         except RuntimeError as error:
             if not _is_out_of_memory(error):
                 raise
-            return [self.restore(image, None, strength) for image in images]
-        pixels = to_integers(restored, levels).permute(0, 2, 3, 1).cpu().numpy().astype(images[0].dtype)
+            return self._restore_one_by_one(images, strength)
+        kept = to_integers(restored, levels)
+        self.changes = (to_float(kept, levels) - batch).square().mean(dim=(1, 2, 3)).sqrt().tolist()
+        pixels = kept.permute(0, 2, 3, 1).cpu().numpy().astype(images[0].dtype)
         return [result.reshape(images[0].shape) for result in pixels]
+
+    def _restore_one_by_one(self, images: Sequence[npt.NDArray[P]], strength: float) -> list[npt.NDArray[P]]:
+        results, changes, notes = [], [], []
+        for image in images:
+            results.append(self.restore(image, None, strength))
+            changes += self.changes
+            notes += self.notes
+        self.changes, self.notes = changes, list(dict.fromkeys(notes))
+        return results
 
     def fits(self, shape: Sequence[int], count: int) -> bool:
         """Whether so many pictures of a shape `(H, W, ...)` are together no larger than a tile."""
         return count * shape[0] * shape[1] <= self.tile**2 and max(shape[:2]) <= self.tile
 
-    def _restore(self, picture: "_Picture", mask: MaskLike | None, strength: float) -> None:
-        missing = None if mask is None else _as_mask(mask, torch.Size(picture.size))
+    def _restore(self, picture: Picture, mask: MaskLike | None, strength: float) -> None:
+        missing = None if mask is None else as_mask(mask, picture.size)
         self.notes.clear()
-        while True:
-            try:
-                return self._restore_tiles(picture, missing, strength)
-            except RuntimeError as error:
-                if not _is_out_of_memory(error):
-                    raise
-            self._make_room()  # here, where no traceback keeps the tile's tensors alive
+        squares = self._restore_tiles(picture, missing, strength, None)
+        self.changes = [math.sqrt(squares / math.prod(picture.size))]
 
-    def _restore_tiles(self, picture: "_Picture", missing: Tensor | None, strength: float) -> None:
-        tiles = list(plan_tiles(*picture.size, self.tile, self.overlap, self.network.size_multiple))
-        level = self._noise_level(picture) if self.guarded and len(tiles) > 1 else None
+    def _restore_tiles(self, picture: Picture, missing: Tensor | None, strength: float, level: Tensor | None) -> float:
+        """The sum over the pixels of the squared change, a mean over channels."""
+        tiles = plan_tiles(*picture.size, self.tile, self.overlap, self.network.size_multiple)
+        if level is None and self.guarded and len(tiles) > 1:
+            level = self._noise_level(picture)
+        squares = 0.0
+        waiting: deque[tuple[Box, Tensor]] = deque()
         for tile in tiles:
-            piece = picture.read_float(*tile.read.slices, self.device)
+            piece = picture.read(*tile.read.slices, self.device)
             hole = None if missing is None else missing[(slice(None), *tile.read.slices)].to(self.device)
             if self.composites and hole is not None and not hole.any():
                 answer = piece  # nothing to fill in
             else:
-                (answer,) = self._restore_batch(
-                    piece.unsqueeze(0), None if hole is None else hole.unsqueeze(0), strength, level
-                )
-            answer = answer[(slice(None), *tile.write.within(tile.read).slices)]
-            kept = answer if picture.levels is None else to_integers(answer, picture.levels)
-            picture.write(*tile.write.slices, kept.cpu())
+                answer = self._restore_tile(piece, hole, strength, level)
+            inner = (slice(None), *tile.write.within(tile.read).slices)
+            kept = picture.quantised(answer[inner])
+            squares += float((picture.unquantised(kept) - piece[inner]).square().mean(dim=0).sum())
+            waiting.append((tile.write, _in_memory(kept)))
+            # Tiles come row by row: what lies above this one is not read again, and may be overwritten.
+            while waiting and (not picture.in_place or waiting[0][0].bottom <= tile.read.top):
+                picture.write(*waiting[0][0].slices, waiting.popleft()[1])
+        for place, kept in waiting:
+            picture.write(*place.slices, kept)
+        return squares
+
+    def _restore_tile(self, piece: Tensor, hole: Tensor | None, strength: float, level: Tensor | None) -> Tensor:
+        """One tile, or in smaller ones where that takes more memory than there is."""
+        if max(piece.shape[-2:]) <= self.tile:
+            try:
+                batched = None if hole is None else hole.unsqueeze(0)
+                return self._restore_batch(piece.unsqueeze(0), batched, strength, level)[0]
+            except RuntimeError as error:
+                if not _is_out_of_memory(error):
+                    raise
+            self._make_room()  # here, where no traceback keeps the tile's tensors alive
+        result = torch.empty_like(piece)
+        self._restore_tiles(TensorPicture(piece, result), hole, strength, level)
+        return result
 
     @torch.inference_mode()
-    def _noise_level(self, picture: "_Picture") -> Tensor:
+    def _noise_level(self, picture: Picture) -> Tensor:
         """That of a picture of many tiles, before the first one."""
         places = window_places(*picture.size)
-        flat = flattest_windows(torch.stack([picture.read_float(*place, self.device) for place in places]))
+        flat = flattest_windows(torch.stack([picture.read(*place, self.device) for place in places]))
         flat = flat.contiguous(memory_format=torch.channels_last)
         restored = self._finite_forward(flat, flat.new_zeros(len(flat), 1, *flat.shape[-2:]))
         return noise_level_of_windows(flat, restored, len(places))
@@ -299,43 +314,11 @@ class Restorer:
         self.notes.append(text)
 
 
-@dataclass(frozen=True)
-class _Picture:
-    """Where tiles come from and go to, `(C, H, W)`, for a range of rows and columns; floats if `levels` is None."""
-
-    size: tuple[int, int]
-    read: Callable[[slice, slice], Tensor]
-    write: Callable[[slice, slice, Tensor], None]
-    levels: int | None
-
-    def read_float(self, rows: slice, columns: slice, device: torch.device) -> Tensor:
-        """In [0, 1] if the picture has levels; integers, which are smaller, travel to the device as such."""
-        piece = self.read(rows, columns).to(device)
-        return piece if self.levels is None else to_float(piece, self.levels)
-
-
 def _is_out_of_memory(error: RuntimeError) -> bool:
     # Of its own class on a GPU; on a CPU only the words tell.
     return isinstance(error, torch.OutOfMemoryError) or "DefaultCPUAllocator" in str(error)
 
 
-def _as_planes(pixels: npt.NDArray[np.generic]) -> Tensor:
-    """`(H, W)` or `(H, W, C)` as a view `(C, H, W)`."""
-    tensor = torch.from_numpy(pixels)
-    return tensor.unsqueeze(0) if tensor.ndim == 2 else tensor.permute(2, 0, 1)
-
-
-def _as_mask(mask: MaskLike, size: torch.Size) -> Tensor:
-    """`(1, H, W)` bool, True = missing."""
-    if isinstance(mask, Image.Image):
-        mask = np.asarray(mask.convert("L"))
-    tensor = torch.from_numpy(np.require(mask, requirements=["C", "W"])) if isinstance(mask, np.ndarray) else mask
-    if tensor.shape not in {size, torch.Size([1, *size])}:
-        raise UsageError(f"mask: must be {tuple(size)} or {(1, *size)} like the image, not {tuple(tensor.shape)}")
-    if tensor.dtype == torch.bool:
-        missing = tensor
-    elif tensor.is_floating_point():
-        missing = tensor > 0.5
-    else:
-        missing = tensor > (127 if int(tensor.max()) > 1 else 0)
-    return missing.reshape(1, *size)
+def _in_memory(kept: Tensor) -> Tensor:
+    """On the CPU, and small: a row of tiles may wait there."""
+    return kept.cpu().to(torch.uint16) if kept.dtype == torch.int32 else kept.cpu()

@@ -1,6 +1,8 @@
 """Transparency, inks, palettes and extra channels: read as they look, and written as they were."""
 
 import io
+import struct
+import zlib
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -30,9 +32,6 @@ def test_a_transparent_colour_becomes_an_alpha_channel(dtype: npt.DTypeLike, tmp
     picture = noise(dtype)
     picture[3:9, 4:20] = colour = picture[0, 0]
     data = imagecodecs.png_encode(picture)
-    import struct
-    import zlib
-
     block = b"tRNS" + struct.pack(">3H", *colour.tolist())
     (path := tmp_path / "a.png").write_bytes(
         data[:33] + struct.pack(">I", 6) + block + struct.pack(">I", zlib.crc32(block)) + data[33:]
@@ -150,3 +149,57 @@ def test_colour_bleeds_in_from_the_nearest_visible_pixel(dtype: npt.DTypeLike, c
     np.testing.assert_array_equal(filled[5:20, 52], pixels[5:20, 29])
     for nothing in (np.zeros_like(alpha), np.ones_like(alpha)):
         np.testing.assert_array_equal(bleed_under_alpha(pixels, nothing), pixels)
+
+
+def bitmap(bits: int, palette: list[int], indices: npt.NDArray[np.int64]) -> bytes:
+    """A BMP with a palette of greys."""
+    height, width = indices.shape
+    each, stride = 8 // bits, (width * bits + 31) // 32 * 4
+    rows = []
+    for line in indices[::-1]:
+        row = bytearray(stride)
+        for place, index in enumerate(line):
+            row[place // each] |= int(index) << 8 - bits * (place % each + 1)
+        rows.append(bytes(row))
+    colours, data = b"".join(bytes([grey] * 3 + [0]) for grey in palette), b"".join(rows)
+    info = struct.pack("<IiiHHIIiiII", 40, width, height, 1, bits, 0, len(data), 2835, 2835, len(palette), 0)
+    return struct.pack("<2sIHHI", b"BM", 54 + len(colours + data), 0, 0, 54 + len(colours)) + info + colours + data
+
+
+@pytest.mark.parametrize(
+    ("bits", "palette"),
+    [
+        (8, [0, 255]),
+        (8, [255, 0]),
+        (8, [0]),
+        (8, list(range(256))),
+        (4, list(range(16))),
+        (4, [17 * index for index in range(16)]),
+        (1, [0, 255]),
+        (1, [255, 0]),
+    ],
+)
+def test_a_bmp_with_few_greys_is_read_and_written_right(bits: int, palette: list[int], tmp_path: Path) -> None:
+    indices = np.random.default_rng(0).integers(0, len(palette), (7, 13))
+    (path := tmp_path / "a.bmp").write_bytes(bitmap(bits, palette, indices))
+    expected = np.array(palette, np.uint8)[indices]
+    (page,) = read_pages(document := open_document(path))
+    pixels = page.pixels if page.pixels.ndim == 2 else page.pixels[..., 0]
+    np.testing.assert_array_equal(pixels, expected)
+    encoded = encode_document(document, iter([page]), ".bmp")
+    with Image.open(io.BytesIO(encoded.data)) as image:
+        np.testing.assert_array_equal(np.asarray(image.convert("L")), expected)
+
+
+def test_a_gif_of_greys_keeps_what_is_transparent(tmp_path: Path) -> None:
+    greys = np.tile(np.arange(256, dtype=np.uint8), (20, 1))
+    Image.fromarray(greys).save(path := tmp_path / "a.gif", transparency=40)
+    with Image.open(path) as image:
+        assert image.mode == "L"
+        before = np.asarray(image.convert("RGBA"))
+    (page,) = read_pages(document := open_document(path))
+    with Image.open(io.BytesIO(encode_document(document, iter([page]), ".gif").data)) as image:
+        after = np.asarray(image.convert("RGBA"))
+    np.testing.assert_array_equal(after[..., 3], before[..., 3])
+    assert (after[..., 3] == 0).sum() == 20
+    np.testing.assert_array_equal(after[after[..., 3] > 0], before[before[..., 3] > 0])

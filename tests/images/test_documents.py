@@ -15,6 +15,7 @@ from PIL import Image
 
 from restore.errors import UnsupportedImageError
 from restore.images.codec import encode_document
+from restore.images.containers import segment
 from tests.helpers.documents import few_bits_png, noise, opened, pillow, returned
 
 ORIENTATIONS = range(1, 9)
@@ -262,6 +263,22 @@ def test_a_file_with_another_formats_name_stays_what_it_is(tmp_path: Path) -> No
     assert document.format == "PNG"
     assert encoded.notes == ("named .JPG but holds PNG, and so does the result",)
     np.testing.assert_array_equal(np.asarray(opened(encoded)), noise())
+
+
+@pytest.mark.parametrize("jfif", [False, True])
+def test_a_jpeg_that_says_rgb_keeps_its_colours(jfif: bool, tmp_path: Path) -> None:
+    smooth = cv2.GaussianBlur(noise(), (0, 0), 4).astype(float)
+    smooth[..., 1] += 90  # green, which is red in other colours
+    Image.fromarray(smooth.clip(0, 255).astype(np.uint8)).save(path := tmp_path / "a.jpg", subsampling=2, quality=95)
+    data = path.read_bytes()
+    assert data[2:4] == b"\xff\xe0"
+    kept = data[2:] if jfif else data[20:]  # JFIF is YCbCr, whatever Adobe's segment says
+    path.write_bytes(data[:2] + segment(0xEE, b"Adobe\0\x64" + bytes(5)) + kept)
+    _, pages, encoded = returned(path)
+    with Image.open(path) as before, opened(encoded) as after:
+        np.testing.assert_array_equal(pages[0].pixels, np.asarray(before))
+        assert np.abs(np.asarray(after).astype(int) - np.asarray(before)).mean() < 1.5
+        assert ("jfif" in after.info, after.info.get("adobe_transform") == 0) == (jfif, not jfif)
 
 
 @pytest.mark.parametrize(("subsampling", "factors"), [(0, (1, 1)), (1, (2, 1)), (2, (2, 2))])

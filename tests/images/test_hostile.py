@@ -17,6 +17,7 @@ from PIL import Image
 
 from restore.errors import ImageError, UnreadableImageError
 from restore.images.codec import decode, encode_document, open_document, read_pages
+from restore.images.containers import segment
 
 Read = Callable[[Path], object]
 
@@ -320,3 +321,13 @@ def test_a_jpeg_that_goes_over_its_pixels_a_thousand_times_is_refused_at_once(tm
     path.write_bytes(data[:-2] + 1000 * data[data.rfind(b"\xff\xda") : -2] + data[-2:])
     with pytest.raises(UnreadableImageError, match="more than 200 scans"):
         open_document(path)
+
+
+def test_scans_of_other_pictures_in_a_jpeg_do_not_count(tmp_path: Path) -> None:
+    path = tmp_path / "a.jpg"
+    picture().save(path, progressive=True)
+    data = path.read_bytes()
+    inside = segment(0xED, b"Photoshop 3.0\0" + 300 * b"\xff\xda")  # a thumbnail, or chance
+    path.write_bytes(data[:2] + inside + data[2:] + 300 * b"\xff\xda\x00\x02")  # a video after the end
+    assert open_document(path).format == "JPEG"
+    whole(path)

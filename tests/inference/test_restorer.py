@@ -74,6 +74,40 @@ def test_the_given_picture_is_not_written_to() -> None:
     assert torch.equal(image, before)
 
 
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+@pytest.mark.parametrize("shape", [(150, 170, 3), (300, 90)])
+@pytest.mark.parametrize("guarded", [True, False])
+def test_a_picture_that_is_overwritten_tile_by_tile_gets_the_same_pixels(
+    dtype: type[np.generic], shape: tuple[int, ...], guarded: bool
+) -> None:
+    network = small_unet()
+    pixels = np.random.default_rng(0).integers(0, np.iinfo(dtype).max + 1, shape).astype(dtype)  # type: ignore[type-var]
+    for tile, overlap in ((48, 16), (64, 8), (72, 32)):
+        ours = Restorer(network, device="cpu", precision="32", tile=tile, overlap=overlap)
+        ours.guarded = guarded
+        expected = ours.restore(pixels)
+        change = np.sqrt(np.mean((expected / np.iinfo(dtype).max - pixels / np.iinfo(dtype).max) ** 2))  # type: ignore[type-var]
+        assert ours.changes == pytest.approx([change], rel=1e-4)
+        assert change > 0.001
+        overwritten = pixels.copy()
+        assert ours.restore(overwritten, out=overwritten) is overwritten
+        assert np.array_equal(overwritten, expected)
+        elsewhere = np.zeros_like(pixels)
+        ours.restore(pixels, out=elsewhere)
+        assert np.array_equal(elsewhere, expected)
+
+
+def test_what_the_result_may_be_written_to() -> None:
+    ours, pixels = restorer(small_unet()), np.zeros((20, 20), np.uint8)
+    frozen = pixels.copy()
+    frozen.flags.writeable = False
+    for out in (np.zeros((20, 21), np.uint8), np.zeros((20, 20), np.uint16), pixels[:], frozen):
+        with pytest.raises(UsageError, match="out: must be"):
+            ours.restore(pixels, out=out)  # type: ignore[type-var]
+    with pytest.raises(UsageError, match="out: is for arrays"):
+        ours.restore(torch.zeros(1, 8, 8), out=pixels)  # type: ignore[call-overload]
+
+
 @pytest.mark.parametrize(
     ("image", "message"),
     [
@@ -147,6 +181,23 @@ def test_out_of_memory_halves_the_tile_and_loses_no_pixel(
     assert ours.tile == 282
     assert "tiles of 282 pixels" in caplog.text
     assert torch.equal(ours.restore(image), image)
+
+
+def test_out_of_memory_half_way_spoils_nothing_that_is_overwritten() -> None:
+    class Tired(IdentityNetwork):
+        calls = 0
+
+        def forward(self, image: Tensor, mask: Tensor) -> Tensor:
+            self.calls += 1
+            if self.calls > 5 and max(image.shape[-2:]) > 300:
+                raise torch.OutOfMemoryError("out of memory")
+            return image.float() * 0.5
+
+    pixels = np.random.default_rng(0).integers(0, 128, (1500, 1300), dtype=np.uint16) * 2
+    ours = Restorer(Tired(), device="cpu", precision="32", tile=560, overlap=64)
+    expected = pixels // 2
+    assert np.array_equal(ours.restore(pixels, out=pixels), expected)
+    assert ours.notes == ["cpu is out of memory: going on with tiles of 280 pixels"]
 
 
 def test_out_of_memory_with_the_smallest_tile_is_said() -> None:
