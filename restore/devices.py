@@ -6,12 +6,26 @@ import torch
 
 from restore.errors import PrecisionError, UsageError
 
-__all__ = ["Precision", "PrecisionChoice", "choose_device", "choose_precision", "compute_dtype", "has_fast_bfloat16"]
+__all__ = [
+    "InferenceChoice",
+    "InferencePrecision",
+    "Precision",
+    "PrecisionChoice",
+    "choose_device",
+    "choose_inference_precision",
+    "choose_precision",
+    "compute_dtype",
+    "has_fast_bfloat16",
+    "has_fast_int8",
+]
 
 Precision = Literal["32", "bf16-mixed", "16-mixed"]
 PrecisionChoice = Literal["auto", "32", "bf16-mixed", "16-mixed"]
+InferencePrecision = Literal["32", "bf16-mixed", "16-mixed", "int8"]
+InferenceChoice = Literal["auto", "fast", "32", "bf16-mixed", "16-mixed", "int8"]
 
-_COMPUTE_DTYPES: dict[Precision, torch.dtype] = {
+_COMPUTE_DTYPES: dict[InferencePrecision, torch.dtype] = {
+    "int8": torch.bfloat16,
     "32": torch.float32,
     "bf16-mixed": torch.bfloat16,
     "16-mixed": torch.float16,
@@ -58,6 +72,18 @@ def has_fast_bfloat16(device: torch.device) -> bool:
     return False
 
 
+def has_fast_int8(device: torch.device) -> bool:
+    """Whether `device` is a CPU that multiplies bfloat16 and 8-bit integers in hardware, and this torch knows how."""
+    supported = getattr(torch.cpu, "_is_vnni_supported", None)  # private, as that for bfloat16
+    known = hasattr(torch.ops.onednn, "qconv2d_pointwise")
+    return device.type == "cpu" and has_fast_bfloat16(device) and bool(supported is not None and supported()) and known
+
+
+def _has_amx() -> bool:
+    supported = getattr(torch.cpu, "_is_amx_tile_supported", None)
+    return bool(supported is not None and supported())
+
+
 def choose_precision(choice: PrecisionChoice, device: torch.device) -> Precision:
     """Resolve `auto`, and refuse what the device cannot do.
 
@@ -87,6 +113,35 @@ def choose_precision(choice: PrecisionChoice, device: torch.device) -> Precision
     return choice
 
 
-def compute_dtype(precision: Precision) -> torch.dtype:
-    """The dtype that convolutions run in under `precision`."""
+def choose_inference_precision(choice: InferenceChoice, device: torch.device, has_ranges: bool) -> InferencePrecision:
+    """Resolve `auto` and `fast`, and refuse what device or bundle cannot do.
+
+    `fast` is `int8` where both have it and the CPU has no AMX, and else `auto`, as for `choose_precision`: with AMX,
+    arithmetic in bfloat16 is a small part of the time, and nobody has measured whether integers win there.
+
+    Args:
+        choice: What was asked for.
+        device: Where it will run.
+        has_ranges: Whether the bundle says how large its activations get.
+
+    Raises:
+        PrecisionError: The device has no such arithmetic, or the bundle no ranges for it.
+    """
+    if choice == "fast":
+        integers = has_ranges and has_fast_int8(device) and not _has_amx()
+        return "int8" if integers else choose_precision("auto", device)
+    if choice != "int8":
+        return choose_precision(choice, device)
+    if not has_fast_int8(device):
+        raise PrecisionError(
+            f"precision int8 needs a CPU with AMX or AVX512-BF16 and VNNI, and this runs on {device.type!r}: "
+            f"use --precision auto, which is {choose_precision('auto', device)} here"
+        )
+    if not has_ranges:
+        raise PrecisionError("precision int8 needs a bundle with ranges for it, and this one has none: use auto")
+    return "int8"
+
+
+def compute_dtype(precision: InferencePrecision) -> torch.dtype:
+    """The dtype that convolutions run in under `precision`; for `int8`, those that are not quantised."""
     return _COMPUTE_DTYPES[precision]

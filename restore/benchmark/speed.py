@@ -29,8 +29,8 @@ from restore.benchmark.timing import (
 from restore.corruption import Compose, Corruption, GaussianBlur, GaussianNoise, OneOf, RectangleMask, StrokeMask
 from restore.data import RestorationDataModule
 from restore.devices import (
-    Precision,
-    PrecisionChoice,
+    InferenceChoice,
+    InferencePrecision,
     choose_device,
     choose_precision,
     compute_dtype,
@@ -91,7 +91,7 @@ class Setting:
     Attributes:
         bundle: Shipped name or folder.
         device: As for `Restorer`.
-        precision: As for `Restorer`.
+        precision: As for `Restorer`, but `auto` is `fast` from file to file, as for `restore photos`.
         tile: As for `Restorer`.
         repeat: Runs of which the median counts, after one that does not.
         megapixels: Sizes for the growth of time and memory.
@@ -99,7 +99,7 @@ class Setting:
 
     bundle: str = "denoise"
     device: str = "auto"
-    precision: PrecisionChoice = "auto"
+    precision: InferenceChoice = "auto"
     tile: int = DEFAULT_TILE
     repeat: int = 5
     megapixels: Sequence[int] = (1, 4, 16, 64, 256)
@@ -112,10 +112,15 @@ def network(setting: Setting) -> Iterator[Measurement]:
         setting.bundle: Restorer.from_bundle(setting.bundle, setting.device).network,
         "DnCNN": _on(device, DnCNN()).eval(),
     }
-    precisions: list[Precision] = ["32"]
+    precisions: list[InferencePrecision] = ["32"]
     if has_fast_bfloat16(device):
         precisions.append("bf16-mixed")
+    quantised = Restorer.from_bundle(setting.bundle, setting.device, "fast")
+    if quantised.precision == "int8":
+        precisions.append("int8")
     for precision in precisions:
+        if precision == "int8":
+            contenders = {setting.bundle: quantised.network}
         peak = matrix_peak(device, precision, setting.repeat)
         yield Measurement(f"matrix product {MATRIX} x {MATRIX}, {precision}", peak, "TFLOP/s")
         for name, model in contenders.items():
@@ -135,7 +140,7 @@ def photo(setting: Setting) -> Iterator[Measurement]:
     with tempfile.TemporaryDirectory() as folder:
         source = _write_jpeg(Path(folder, "photo.jpg"), 3000, 4000)
         plans = plan_outputs(find_images([source]), Path(folder, "out"))
-        restorer = Restorer.from_bundle(setting.bundle, setting.device, setting.precision, setting.tile)
+        restorer = Restorer.from_bundle(setting.bundle, setting.device, _of_photos(setting), setting.tile)
         repeat = max(2, setting.repeat // 2)
         options = BatchOptions(auto=False, overwrite=True)
         results = [result for _ in range(repeat + 1) for result in restore_files(restorer, plans, options)][1:]
@@ -186,7 +191,7 @@ def corruption(setting: Setting) -> Iterator[Measurement]:
 def training(setting: Setting) -> Iterator[Measurement]:
     """Training steps fed by the data module, against the same step on one batch in memory."""
     device = choose_device(setting.device)
-    precision = choose_precision(setting.precision, device)
+    precision = choose_precision("auto" if setting.precision in {"fast", "int8"} else setting.precision, device)  # type: ignore[arg-type]
     steps = 4 * setting.repeat
     data = RestorationDataModule(batch_size=_BATCH, samples_per_epoch=_BATCH * (steps + 1))
     data.setup("fit")
@@ -289,7 +294,13 @@ def _on(device: torch.device, model: RestorationNetwork) -> RestorationNetwork:
     return model
 
 
-def _forward_seconds(model: RestorationNetwork, device: torch.device, precision: Precision, repeat: int) -> float:
+def _of_photos(setting: Setting) -> InferenceChoice:
+    return "fast" if setting.precision == "auto" else setting.precision
+
+
+def _forward_seconds(
+    model: RestorationNetwork, device: torch.device, precision: InferencePrecision, repeat: int
+) -> float:
     image = torch.rand(1, 3, _SIDE, _SIDE, device=device).contiguous(memory_format=torch.channels_last)
     mask = torch.zeros(1, 1, _SIDE, _SIDE, device=device)
 
@@ -304,7 +315,7 @@ def _forward_seconds(model: RestorationNetwork, device: torch.device, precision:
 def _restore_in_a_process(source: Path, out: Path, setting: Setting) -> tuple[float, float]:
     """Seconds, from start to end, and peak resident bytes."""
     command = ["photos", str(source), "--out", str(out), "--bundle", setting.bundle, "--device", setting.device]
-    command += ["--precision", setting.precision, "--tile", str(setting.tile)]
+    command += ["--precision", _of_photos(setting), "--tile", str(setting.tile)]
     start = time.perf_counter()
     # The process reads its own mark at the end: what its parent sees of it includes the parent's own memory.
     (peak,) = run_code(f"from restore.cli.main import main; assert main({command!r}) == 0\n{PRINT_PEAK}", last=1)

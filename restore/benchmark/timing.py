@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from restore.devices import Precision, compute_dtype
+from restore.devices import InferencePrecision, compute_dtype
 from restore.models.base import RestorationNetwork
 
 __all__ = [
@@ -58,8 +58,12 @@ def fit_exponent(sizes: Sequence[float], seconds: Sequence[float], start: float 
     return float(slope)
 
 
-def matrix_peak(device: torch.device, precision: Precision, repeat: int) -> float:
+def matrix_peak(device: torch.device, precision: InferencePrecision, repeat: int) -> float:
     """Operations per second of a matrix product, in units of 10^12: the limit of what a network can reach."""
+    if precision == "int8":
+        integers = torch.randint(-127, 128, (MATRIX, MATRIX), dtype=torch.int8, device=device)
+        product = partial(torch._int_mm, integers, integers)  # there is no public one
+        return 2 * MATRIX**3 / median_seconds(product, repeat, device) / 1e12
     matrix = torch.randn(MATRIX, MATRIX, device=device).to(compute_dtype(precision))
     return 2 * MATRIX**3 / median_seconds(partial(torch.matmul, matrix, matrix), repeat, device) / 1e12
 

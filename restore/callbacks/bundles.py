@@ -13,7 +13,9 @@ import lightning.pytorch as pl
 import torch
 
 from restore.errors import BundleError
-from restore.models.bundle import ModelCard, network_entry, save_bundle
+from restore.models import UNet
+from restore.models.bundle import ModelCard, load_bundle, network_entry, save_bundle, write_card
+from restore.models.int8 import measure_ranges
 
 __all__ = ["SaveBundle", "bundle_from_checkpoint"]
 
@@ -121,6 +123,10 @@ def bundle_from_checkpoint(checkpoint: Path, folder: Path) -> None:
         raise BundleError(f"{checkpoint}: not a checkpoint of `restore fit` ({reason})") from error
     prefix = "network."
     save_bundle(folder, {k.removeprefix(prefix): v for k, v in state.items() if k.startswith(prefix)}, card)
+    network = load_bundle(folder).network
+    if isinstance(network, UNet) and not card.composites:
+        card.ranges = measure_ranges(network)
+        write_card(folder, card)
 
 
 def _recipe(trainer: pl.Trainer, task: pl.LightningModule) -> dict[str, Any]:

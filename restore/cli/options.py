@@ -15,14 +15,15 @@ def add_device_option(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:N or mps (default: %(default)s)")
 
 
-def add_device_options(parser: argparse.ArgumentParser) -> None:
-    """`--device`, `--precision` and `--tile`."""
+def add_device_options(parser: argparse.ArgumentParser, precision: str = "auto") -> None:
+    """`--device`, `--precision` with its default, and `--tile`."""
     add_device_option(parser)
     parser.add_argument(
         "--precision",
-        default="auto",
-        choices=("auto", "32", "bf16-mixed", "16-mixed"),
-        help="auto is bfloat16 where the hardware computes it, float16 on older GPUs, else 32 (default: %(default)s)",
+        default=precision,
+        choices=("auto", "fast", "32", "bf16-mixed", "16-mixed", "int8"),
+        help="auto is bfloat16 where the hardware computes it, float16 on older GPUs, else 32; fast is int8 where that "
+        "is faster, else auto (default: %(default)s)",
     )
     parser.add_argument(
         "--tile",

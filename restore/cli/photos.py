@@ -59,7 +59,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     views.add_argument("--residual", action="store_true", help="write what was removed beside each result")
     views.add_argument("--dry-run", action="store_true", help="say what would be done, and write nothing")
     views.add_argument("--limit", type=int, metavar="N", help="stop after so many photos that were not done before")
-    add_device_options(parser)
+    add_device_options(parser, precision="fast")
     parser.add_argument(
         "--workers", type=int, default=2, metavar="N", help="threads that encode and write (default: %(default)s)"
     )

@@ -12,7 +12,7 @@ from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 
 from restore.corruption import Compose, GaussianBlur, GaussianNoise, Quantise, RectangleMask, StrokeMask
-from restore.devices import PrecisionChoice
+from restore.devices import InferenceChoice
 from restore.images.codec import decode
 from restore.images.files import FoundImage
 from restore.images.tensors import to_float, to_pixels
@@ -123,7 +123,7 @@ class Outcome:
 def load_restorers(
     bundles: Mapping[str, str | Path] = SHIPPED,
     device: str = "auto",
-    precision: PrecisionChoice = "auto",
+    precision: InferenceChoice = "auto",
     tile: int = DEFAULT_TILE,
 ) -> dict[str, Restorer]:
     """Load a bundle for each damage.

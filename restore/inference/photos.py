@@ -4,7 +4,7 @@ from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from restore.devices import PrecisionChoice
+from restore.devices import InferenceChoice
 from restore.errors import UsageError
 from restore.images.files import (
     Found,
@@ -119,7 +119,7 @@ def restore_photos(
     file_format: str | None = None,
     limit: int | None = None,
     device: str = "auto",
-    precision: PrecisionChoice = "auto",
+    precision: InferenceChoice = "fast",
     tile: int = DEFAULT_TILE,
     on_result: Callable[[PhotoResult], object] | None = None,
 ) -> list[PhotoResult]:
@@ -135,7 +135,7 @@ def restore_photos(
         file_format: Another format for all results: `png`.
         limit: Stop after so many pictures that were not done before.
         device: As for `Restorer`.
-        precision: As for `Restorer`.
+        precision: As for `Restorer`, but `fast` if left out.
         tile: As for `Restorer`.
         on_result: Called with each result as it comes.
 

@@ -13,7 +13,14 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from restore.devices import Precision, PrecisionChoice, choose_device, choose_precision, compute_dtype
+from restore.devices import (
+    InferenceChoice,
+    InferencePrecision,
+    choose_device,
+    choose_inference_precision,
+    choose_precision,
+    compute_dtype,
+)
 from restore.errors import ImageError, UnsupportedImageError, UsageError
 from restore.images.tensors import LEVELS, to_float, to_integers
 from restore.inference.guard import (
@@ -27,6 +34,7 @@ from restore.inference.picture import ArrayPicture, MaskLike, Picture, TensorPic
 from restore.inference.tiling import DEFAULT_TILE, Box, default_overlap, plan_tiles
 from restore.models.base import RestorationNetwork, composite
 from restore.models.bundle import ModelCard, load_bundle
+from restore.models.int8 import quantise_blocks
 
 __all__ = ["Restorer"]
 
@@ -45,7 +53,8 @@ class Restorer:
         network: Restores `(B, C, H, W)`.
         composites: Whether known pixels come back untouched.
         device: `auto`, `cpu`, `cuda`, `cuda:1` or `mps`.
-        precision: `auto` is bfloat16 where the hardware computes it, float16 on older GPUs, float32 elsewhere.
+        precision: `auto` is bfloat16 where the hardware computes it, float16 on older GPUs, float32 elsewhere; `fast`
+            is `int8` where the CPU computes that and the card has ranges for it, else `auto`.
         tile: Longest side of a tile in pixels; what memory depends on.
         overlap: How far tiles are read beyond what is kept of them, in pixels; by the network if left out, see
             `default_overlap`.
@@ -57,7 +66,7 @@ class Restorer:
 
     Raises:
         UsageError: Device or tile cannot be.
-        PrecisionError: The device does not have that precision.
+        PrecisionError: The device does not have that precision, or the bundle no ranges for it.
     """
 
     def __init__(
@@ -65,20 +74,24 @@ class Restorer:
         network: RestorationNetwork,
         composites: bool = False,
         device: str = "auto",
-        precision: PrecisionChoice = "auto",
+        precision: InferenceChoice = "auto",
         tile: int = DEFAULT_TILE,
         overlap: int | None = None,
         card: ModelCard | None = None,
     ) -> None:
         self.device = choose_device(device)
-        self.precision: Precision = choose_precision(precision, self.device)
+        has_ranges = card is not None and bool(card.ranges)
+        self.precision = choose_inference_precision(precision, self.device, has_ranges)
         self.composites, self.tile, self.card = composites, tile, card
         self.guarded, self.turned = card is not None and card.guarded, card is not None and card.turned
         self.overlap = default_overlap(network.size_multiple) if overlap is None else overlap
         plan_tiles(1, 1, tile, self.overlap, network.size_multiple)  # refuses what cannot be before the first picture
         self.notes: list[str] = []
         self.changes: list[float] = []
-        self.network = network.eval().to(self.device)
+        self.network = network.eval()
+        if self.precision == "int8" and card is not None:
+            quantise_blocks(self.network, card.ranges)
+        self.network.to(self.device)
         self.network.to(memory_format=torch.channels_last)
 
     @classmethod
@@ -86,7 +99,7 @@ class Restorer:
         cls,
         bundle: str | Path,
         device: str = "auto",
-        precision: PrecisionChoice = "auto",
+        precision: InferenceChoice = "auto",
         tile: int = DEFAULT_TILE,
         overlap: int | None = None,
     ) -> "Restorer":
@@ -301,7 +314,7 @@ class Restorer:
                 raise ImageError("the network gives values that are not finite, in float32 too; the bundle is damaged")
         return restored
 
-    def _forward(self, batch: Tensor, mask: Tensor, precision: Precision) -> Tensor:
+    def _forward(self, batch: Tensor, mask: Tensor, precision: InferencePrecision) -> Tensor:
         with torch.autocast(self.device.type, compute_dtype(precision), enabled=precision != "32"):
             restored: Tensor = self.network(batch, mask)
             if self.turned:

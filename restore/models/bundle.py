@@ -65,6 +65,7 @@ class ModelCard:
         guarded: Whether its changes are limited by the noise in flat parts; see `restore.inference.guard`.
         turned: Whether a picture is restored twice, once turned by half a turn, and the mean is taken: twice the time,
             and errors that depend on the direction cancel (geometric self-ensemble, Timofte et al. 2016).
+        ranges: How large activations get, for computing in 8-bit integers; see `restore.models.int8`.
         limits: What it cannot do, and known failures, a sentence each.
         metrics: Measured results, each with its protocol.
         versions: Of the packages that trained it.
@@ -82,6 +83,7 @@ class ModelCard:
     training: dict[str, Any] = field(default_factory=dict)
     guarded: bool = False
     turned: bool = False
+    ranges: dict[str, list[float]] = field(default_factory=dict)
     limits: list[str] = field(default_factory=list)
     metrics: list[dict[str, Any]] = field(default_factory=list)
     versions: dict[str, str] = field(default_factory=dict)
