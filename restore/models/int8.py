@@ -132,5 +132,6 @@ def _quantised(x: Tensor, step: float) -> Tensor:
     for top in range(0, x.shape[2], _BAND):
         rows = (slice(None), slice(None), slice(top, top + _BAND))
         signed = x[rows].mul(1.0 / step).clamp_(-_ZERO, _ZERO - 1).round_().to(torch.int8)
-        result[rows] = signed.view(torch.uint8).bitwise_xor_(_ZERO)  # 128 more, and much faster than from floats
+        # 128 more, and much faster than from floats.
+        torch.bitwise_xor(signed.view(torch.uint8), _ZERO, out=result[rows])
     return result
