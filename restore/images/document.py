@@ -4,6 +4,7 @@ import contextlib
 import os
 import stat
 import struct
+import warnings
 import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -32,6 +33,8 @@ __all__ = [
 MAX_PIXELS = 500_000_000
 """Larger pictures are refused: 1.5 GB decoded. A header may lie about its size, and this is where the lie ends."""
 
+# What is wrong with a file is said once, in its own line.
+warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.")
 # Every size is checked here against the caller's own limit; Pillow's is one for the whole process, and lower.
 Image.MAX_IMAGE_PIXELS = None
 # Blocks above 32 MiB go back to the system at once (restore.memory); Pillow's own 16 would stay with each thread.
