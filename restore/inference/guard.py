@@ -14,7 +14,7 @@ __all__ = ["WINDOW", "flattest_windows", "limit_change", "noise_level", "noise_l
 WINDOW = 128
 """Side in pixels of the windows in which the noise of a large picture is measured."""
 
-_FACTOR = 1.5
+_FACTOR = 1.2
 """How much more than in the flattest parts may be taken away elsewhere: noise depends on the brightness, too."""
 _LEAST = 0.5 / 255.0
 """A change that is always allowed, root mean square."""
@@ -76,7 +76,7 @@ def noise_level_of_windows(windows: Tensor, restored: Tensor, sampled: int) -> T
 
 
 def limit_change(image: Tensor, restored: Tensor, level: Tensor) -> Tensor:
-    """Shrink the change wherever it is, in a neighbourhood, more than 1.5 times the noise.
+    """Shrink the change wherever it is, in a neighbourhood, more than 1.2 times the noise.
 
     Args:
         image: `(B, C, H, W)` as it came.

@@ -36,7 +36,7 @@ def _describe(bundle: Bundle, has_picture: bool) -> str:
     facts = {
         "network": f"{card.network['name']}, {_settings(card.network['config'])}; {parameters / 1e6:.2f} M parameters",
         "known pixels": "come back untouched" if card.composites else "may change",
-        "guard": "takes away no more than 1.5 times the noise that it finds in flat parts" if card.guarded else "",
+        "guard": "takes away no more than 1.2 times the noise that it finds in flat parts" if card.guarded else "",
         "twice": "restores the picture and its half turn, and takes the mean" if card.turned else "",
         "trained on": card.data,
         "licence": card.licence,

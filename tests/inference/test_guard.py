@@ -53,12 +53,12 @@ def test_texture_stays_where_nothing_is_flat_noise() -> None:
     assert guarded[1] < 0.6, "half a level, which is always allowed"
 
 
-def test_noise_goes_where_it_is_flat_and_texture_loses_no_more_than_half_as_much_again() -> None:
+def test_noise_goes_where_it_is_flat_and_texture_loses_no_more_than_a_fifth_more() -> None:
     image = picture(10.0)
     plain, guarded = (removed(image, restorer(each).restore(image)) for each in (False, True))
     assert guarded[0].item() == pytest.approx(plain[0].item(), rel=0.02)
-    assert guarded[1].item() < 1.5 * 10.0
-    assert guarded[1].item() > 1.2 * 10.0
+    assert guarded[1].item() < 1.2 * 10.0
+    assert guarded[1].item() > 0.95 * 10.0
 
 
 @pytest.mark.parametrize("sigma", [1.0, 5.0, 25.0])
