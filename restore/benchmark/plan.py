@@ -11,6 +11,7 @@ import torch
 from restore.benchmark.quality import INPUT, Cell, Contender
 from restore.benchmark.sets import TestSet
 from restore.benchmark.timing import macs_per_pixel, median_seconds
+from restore.inference.guard import LIMIT
 from restore.inference.protocols import Condition, build_protocol
 from restore.inference.restorer import Restorer
 from restore.memory import extra_memory
@@ -120,7 +121,7 @@ def _meant_for(restorer: Restorer) -> str:
 
 def _ours(name: str, restorer: Restorer) -> Contender:
     weights = restorer.card.weights_sha256 if restorer.card is not None else ""
-    ways = " guarded" * restorer.guarded + " turned" * restorer.turned
+    ways = f" guarded {LIMIT:g}" * restorer.guarded + " turned" * restorer.turned
     identity = f"{weights} {restorer.precision} {restorer.device.type}{ways}"
     return Contender(name, "bundle", restorer.restore, identity, restorer.composites)
 

@@ -9,12 +9,20 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-__all__ = ["WINDOW", "flattest_windows", "limit_change", "noise_level", "noise_level_of_windows", "window_places"]
+__all__ = [
+    "LIMIT",
+    "WINDOW",
+    "flattest_windows",
+    "limit_change",
+    "noise_level",
+    "noise_level_of_windows",
+    "window_places",
+]
 
 WINDOW = 128
 """Side in pixels of the windows in which the noise of a large picture is measured."""
 
-_FACTOR = 1.2
+LIMIT = 1.2
 """How much more than in the flattest parts may be taken away elsewhere: noise depends on the brightness, too."""
 _LEAST = 0.5 / 255.0
 """A change that is always allowed, root mean square."""
@@ -89,7 +97,7 @@ def limit_change(image: Tensor, restored: Tensor, level: Tensor) -> Tensor:
     change = restored - image
     power = F.avg_pool2d(change.square().mean(dim=1, keepdim=True), _STEP, ceil_mode=True)
     around = F.avg_pool2d(power, _NEIGHBOURHOOD, stride=1, padding=_NEIGHBOURHOOD // 2, count_include_pad=False)
-    most = (_FACTOR * level).clamp(min=_LEAST).view(-1, 1, 1, 1)
+    most = (LIMIT * level).clamp(min=_LEAST).view(-1, 1, 1, 1)
     kept = (most / around.sqrt().clamp(min=1e-6)).clamp(max=1.0)
     kept = F.interpolate(kept, scale_factor=_STEP, mode="bilinear", align_corners=False)
     return image + change * kept[..., : image.shape[-2], : image.shape[-1]]

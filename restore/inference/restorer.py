@@ -159,6 +159,8 @@ class Restorer:
             MemoryError: Not even a tile of 256 pixels fits into the computer's memory; a device that runs out of its
                 own gets smaller tiles first and is left for the CPU then.
         """
+        if out is not None and not isinstance(image, np.ndarray):
+            raise UsageError("out: is for arrays")
         if isinstance(image, Image.Image):
             if image.mode not in {"L", "RGB"}:
                 raise UnsupportedImageError(f"image: has mode {image.mode}; convert it to L or RGB first")
@@ -170,8 +172,6 @@ class Restorer:
             result = np.empty_like(image, order="C") if out is None else out
             self._restore(ArrayPicture(image, result), mask, strength)
             return result
-        if out is not None:
-            raise UsageError("out: is for arrays")
         restored = torch.empty_like(image, memory_format=torch.contiguous_format)
         self._restore(TensorPicture(image, restored), mask, strength)
         return restored

@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from restore.errors import BundleError
 from restore.images.codec import decode
 from restore.images.samples import sample_photos
 from restore.images.tensors import to_float
@@ -106,9 +107,14 @@ def quantise_blocks(network: RestorationNetwork, ranges: Ranges) -> None:
         ranges: From `measure_ranges`.
 
     Raises:
-        KeyError: A block is missing in `ranges`.
+        BundleError: They are of another network.
     """
-    for name, block in _blocks(network):
+    blocks = _blocks(network)
+    if set(ranges) != {name for name, _ in blocks} or any(len(pair) != 2 for pair in ranges.values()):
+        raise BundleError(
+            "the ranges on the card are of another network: use --precision auto, or make the bundle again"
+        )
+    for name, block in blocks:
         parent, _, last = name.rpartition(".")
         setattr(network.get_submodule(parent), last, _Int8Block(block, ranges[name]))
 

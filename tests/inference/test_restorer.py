@@ -104,8 +104,9 @@ def test_what_the_result_may_be_written_to() -> None:
     for out in (np.zeros((20, 21), np.uint8), np.zeros((20, 20), np.uint16), pixels[:], frozen):
         with pytest.raises(UsageError, match="out: must be"):
             ours.restore(pixels, out=out)  # type: ignore[type-var]
-    with pytest.raises(UsageError, match="out: is for arrays"):
-        ours.restore(torch.zeros(1, 8, 8), out=pixels)  # type: ignore[call-overload]
+    for other in (torch.zeros(1, 8, 8), Image.fromarray(pixels)):
+        with pytest.raises(UsageError, match="out: is for arrays"):
+            ours.restore(other, out=pixels)  # type: ignore[call-overload]
 
 
 @pytest.mark.parametrize(

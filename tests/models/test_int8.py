@@ -7,7 +7,7 @@ import torch
 
 from restore import Restorer, devices
 from restore.devices import choose_inference_precision, has_fast_int8
-from restore.errors import PrecisionError
+from restore.errors import BundleError, PrecisionError
 from restore.images.codec import decode
 from restore.images.samples import sample_photos
 from restore.images.tensors import to_float
@@ -50,6 +50,13 @@ def test_in_float32_a_quantised_network_is_what_it_was() -> None:
     image, mask = torch.rand(1, 3, 40, 48), torch.zeros(1, 1, 40, 48)
     with torch.inference_mode():
         assert torch.equal(network(image, mask), quantised(image, mask))
+
+
+def test_ranges_of_another_network_are_refused() -> None:
+    network = small_unet().eval()
+    for ranges in ({"bottom.0": [1.0, 1.0]}, {key: [1.0] for key in measure_ranges(network)}):
+        with pytest.raises(BundleError, match="of another network"):
+            quantise_blocks(network, ranges)
 
 
 @needs_int8
