@@ -55,7 +55,7 @@ def to_integers(image: Tensor, levels: int) -> Tensor:
     Returns:
         The same shape; uint8 up to 255 levels, int32 above.
     """
-    integers = image.float().clamp(0.0, 1.0).mul(float(levels)).round_()
+    integers = image.float().clamp(0.0, 1.0).mul_(levels).round_()
     return integers.to(torch.uint8 if levels <= 255 else torch.int32)
 
 

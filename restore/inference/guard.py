@@ -94,13 +94,12 @@ def limit_change(image: Tensor, restored: Tensor, level: Tensor) -> Tensor:
     Returns:
         `(B, C, H, W)`, between the two.
     """
-    change = restored - image
-    power = F.avg_pool2d(change.square().mean(dim=1, keepdim=True), _STEP, ceil_mode=True)
+    power = F.avg_pool2d((restored - image).square_().mean(dim=1, keepdim=True), _STEP, ceil_mode=True)
     around = F.avg_pool2d(power, _NEIGHBOURHOOD, stride=1, padding=_NEIGHBOURHOOD // 2, count_include_pad=False)
     most = (LIMIT * level).clamp(min=_LEAST).view(-1, 1, 1, 1)
     kept = (most / around.sqrt().clamp(min=1e-6)).clamp(max=1.0)
     kept = F.interpolate(kept, scale_factor=_STEP, mode="bilinear", align_corners=False)
-    return image + change * kept[..., : image.shape[-2], : image.shape[-1]]
+    return torch.lerp(image, restored, kept[..., : image.shape[-2], : image.shape[-1]])
 
 
 def flattest_windows(windows: Tensor) -> Tensor:

@@ -12,8 +12,8 @@ from restore.errors import UsageError
 
 __all__ = ["DEFAULT_TILE", "Box", "Tile", "default_overlap", "plan_tiles"]
 
-DEFAULT_TILE = 1128
-"""Pixels. Photos of 12 and 24 megapixels divide into tiles that keep 1000 x 1000 pixels each."""
+DEFAULT_TILE = 1664
+"""Pixels. Photos of 12 and 24 megapixels divide into 2 x 3 and 3 x 4 tiles, whose overlaps cost 11 and 13 %."""
 
 _LEAST_OVERLAP = 64
 """Pixels. With the shipped denoiser, tiled and whole then differ by at most 0.1 / 255 in float32, at sigma 50; with
