@@ -42,7 +42,6 @@ from restore.images.samples import sample_photos
 from restore.inference.batch import restore_files
 from restore.inference.outcome import BatchOptions
 from restore.inference.restorer import Restorer
-from restore.inference.tiling import DEFAULT_TILE
 from restore.memory import peak_resident
 from restore.models import UNet
 from restore.models.base import RestorationNetwork
@@ -100,7 +99,7 @@ class Setting:
     bundle: str = "denoise"
     device: str = "auto"
     precision: InferenceChoice = "auto"
-    tile: int = DEFAULT_TILE
+    tile: int | None = None
     repeat: int = 5
     megapixels: Sequence[int] = (1, 4, 16, 64, 256)
 
@@ -315,7 +314,8 @@ def _forward_seconds(
 def _restore_in_a_process(source: Path, out: Path, setting: Setting) -> tuple[float, float]:
     """Seconds, from start to end, and peak resident bytes."""
     command = ["photos", str(source), "--out", str(out), "--bundle", setting.bundle, "--device", setting.device]
-    command += ["--precision", _of_photos(setting), "--tile", str(setting.tile)]
+    command += ["--precision", _of_photos(setting)]
+    command += [] if setting.tile is None else ["--tile", str(setting.tile)]
     start = time.perf_counter()
     # The process reads its own mark at the end: what its parent sees of it includes the parent's own memory.
     (peak,) = run_code(f"from restore.cli.main import main; assert main({command!r}) == 0\n{PRINT_PEAK}", last=1)

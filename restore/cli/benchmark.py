@@ -34,7 +34,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--bundle",
         nargs="+",
-        default=["photo", "denoise", "deblur", "inpaint"],
+        default=["photo", "photo-fast", "denoise", "deblur", "inpaint"],
         help="shipped names or folders (default: all)",
     )
     parser.add_argument(

@@ -229,5 +229,6 @@ def _facts(arguments: argparse.Namespace, restorers: "Mapping[str, Restorer]") -
             )
         )
     command = ["restore", "demo", "--out", str(arguments.out), "--seed", str(arguments.seed)]
-    command += ["--device", arguments.device, "--precision", arguments.precision, "--tile", str(arguments.tile)]
+    command += ["--device", arguments.device, "--precision", arguments.precision]
+    command += [] if arguments.tile is None else ["--tile", str(arguments.tile)]
     return [*facts, Fact("Run it again", [shlex.join(command)], is_code=True)]

@@ -2,8 +2,6 @@
 
 import argparse
 
-from restore.inference.tiling import DEFAULT_TILE
-
 __all__ = ["PROTOCOL_NAMES", "add_device_option", "add_device_options"]
 
 # Those of restore.inference.protocols, which takes seconds to import; a test compares them.
@@ -28,8 +26,7 @@ def add_device_options(parser: argparse.ArgumentParser, precision: str = "auto")
     parser.add_argument(
         "--tile",
         type=int,
-        default=DEFAULT_TILE,
         metavar="PIXELS",
         help="longest side of the pieces that a large photo is cut into: smaller needs less memory "
-        "(default: %(default)s)",
+        "(default: by the network, 1128 or 1664)",
     )

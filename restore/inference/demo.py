@@ -19,7 +19,6 @@ from restore.images.tensors import to_float, to_pixels
 from restore.inference.baselines import non_local_means, telea, wiener_deconvolution
 from restore.inference.protocols import Condition
 from restore.inference.restorer import Restorer
-from restore.inference.tiling import DEFAULT_TILE
 from restore.models.bundle import find_bundle, shipped_bundles
 from restore.scores import hole_psnr, psnr, ssim
 from restore.seeds import generator_for
@@ -124,7 +123,7 @@ def load_restorers(
     bundles: Mapping[str, str | Path] = SHIPPED,
     device: str = "auto",
     precision: InferenceChoice = "auto",
-    tile: int = DEFAULT_TILE,
+    tile: int | None = None,
 ) -> dict[str, Restorer]:
     """Load a bundle for each damage.
 

@@ -18,7 +18,6 @@ from restore.inference.batch import restore_files
 from restore.inference.journal import Decision, Journal
 from restore.inference.outcome import BatchOptions, PhotoResult
 from restore.inference.restorer import Restorer
-from restore.inference.tiling import DEFAULT_TILE
 
 __all__ = ["PhotoPlan", "plan_photos", "restore_photos"]
 
@@ -120,7 +119,7 @@ def restore_photos(
     limit: int | None = None,
     device: str = "auto",
     precision: InferenceChoice = "fast",
-    tile: int = DEFAULT_TILE,
+    tile: int | None = None,
     on_result: Callable[[PhotoResult], object] | None = None,
 ) -> list[PhotoResult]:
     """Restore photos as `restore photos` does: sources are never written, results are whole or not there.

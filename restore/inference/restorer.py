@@ -31,7 +31,7 @@ from restore.inference.guard import (
     window_places,
 )
 from restore.inference.picture import ArrayPicture, MaskLike, Picture, TensorPicture, as_mask
-from restore.inference.tiling import DEFAULT_TILE, Box, default_overlap, plan_tiles
+from restore.inference.tiling import Box, default_overlap, plan_tiles
 from restore.models.base import RestorationNetwork, composite
 from restore.models.bundle import ModelCard, load_bundle
 from restore.models.int8 import quantise_blocks
@@ -55,7 +55,7 @@ class Restorer:
         device: `auto`, `cpu`, `cuda`, `cuda:1` or `mps`.
         precision: `auto` is bfloat16 where the hardware computes it, float16 on older GPUs, float32 elsewhere; `fast`
             is `int8` where the CPU computes that and the card has ranges for it, else `auto`.
-        tile: Longest side of a tile in pixels; what memory depends on.
+        tile: Longest side of a tile in pixels, what memory depends on; by the network if left out.
         overlap: How far tiles are read beyond what is kept of them, in pixels; by the network if left out, see
             `default_overlap`.
         card: What the bundle says of itself, if there is one.
@@ -75,17 +75,20 @@ class Restorer:
         composites: bool = False,
         device: str = "auto",
         precision: InferenceChoice = "auto",
-        tile: int = DEFAULT_TILE,
+        tile: int | None = None,
         overlap: int | None = None,
         card: ModelCard | None = None,
     ) -> None:
         self.device = choose_device(device)
         has_ranges = card is not None and bool(card.ranges)
         self.precision = choose_inference_precision(precision, self.device, has_ranges)
-        self.composites, self.tile, self.card = composites, tile, card
+        self.composites, self.card = composites, card
+        self.tile = network.tile if tile is None else tile
         self.guarded, self.turned = card is not None and card.guarded, card is not None and card.turned
         self.overlap = default_overlap(network.size_multiple) if overlap is None else overlap
-        plan_tiles(1, 1, tile, self.overlap, network.size_multiple)  # refuses what cannot be before the first picture
+        plan_tiles(
+            1, 1, self.tile, self.overlap, network.size_multiple
+        )  # refuses what cannot be before the first picture
         self.notes: list[str] = []
         self.changes: list[float] = []
         self.network = network.eval()
@@ -100,13 +103,13 @@ class Restorer:
         bundle: str | Path,
         device: str = "auto",
         precision: InferenceChoice = "auto",
-        tile: int = DEFAULT_TILE,
+        tile: int | None = None,
         overlap: int | None = None,
     ) -> "Restorer":
         """Load a bundle.
 
         Args:
-            bundle: A shipped name (`photo`, `denoise`, `deblur`, `inpaint`) or a bundle's folder.
+            bundle: A shipped name (`photo`, `photo-fast`, `denoise`, `deblur`, `inpaint`) or a bundle's folder.
             device: As for the class.
             precision: As for the class.
             tile: As for the class.

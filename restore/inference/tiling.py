@@ -10,27 +10,25 @@ from dataclasses import dataclass
 
 from restore.errors import UsageError
 
-__all__ = ["DEFAULT_TILE", "Box", "Tile", "default_overlap", "plan_tiles"]
+__all__ = ["Box", "Tile", "default_overlap", "plan_tiles"]
 
-DEFAULT_TILE = 1664
-"""Pixels. Photos of 12 and 24 megapixels divide into 2 x 3 and 3 x 4 tiles, whose overlaps cost 11 and 13 %."""
-
-_LEAST_OVERLAP = 64
+_LEAST_OVERLAP, _MOST_OVERLAP = 64, 128
 """Pixels. With the shipped denoiser, tiled and whole then differ by at most 0.1 / 255 in float32, at sigma 50; with
 48 pixels by 0.7, with 32 by 3.2. In bfloat16 it is the rounding inside the network that differs, by less than 1 / 255
 in the tests."""
 
 
 def default_overlap(multiple: int) -> int:
-    """Pixels that tiles are read beyond what is kept: four cells of the network's coarsest grid, and 64 at least.
+    """Pixels that tiles are read beyond what is kept: seven cells of the network's coarsest grid, from 64 to 128.
 
-    The shipped inpainter has cells of 32 pixels and looks across large holes. Where one lies on a seam, tiled and whole
-    differ by at most 1 / 255 with 128 pixels, and by up to 25 / 255 with 64.
+    `photo-fast` has cells of 16 pixels: with 112 pixels tiled and whole differ by at most 0.4 / 255 in float32, with 96
+    by 2, with 64 by 4. The shipped inpainter has cells of 32 pixels and looks across large holes. Where one lies on a
+    seam, they differ by at most 1 / 255 with 128 pixels, and by up to 25 / 255 with 64.
 
     Args:
         multiple: The network's `size_multiple`.
     """
-    return max(_LEAST_OVERLAP, 4 * multiple)
+    return min(max(_LEAST_OVERLAP, 7 * multiple), _MOST_OVERLAP)
 
 
 @dataclass(frozen=True)

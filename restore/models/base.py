@@ -36,9 +36,11 @@ class RestorationNetwork(nn.Module, ABC):
     Attributes:
         size_multiple: Sides are padded to a multiple of this inside `forward`. Two crops whose origins are multiples
             of it line up with the whole image, which is what tiling relies on.
+        tile: Longest side in pixels of the pieces that a large picture is cut into unless its user says otherwise.
     """
 
     size_multiple: int
+    tile: int = 1128
 
     @abstractmethod
     def forward(self, image: Tensor, mask: Tensor) -> Tensor:

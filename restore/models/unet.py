@@ -13,6 +13,8 @@ from restore.models.blocks import FILL, Fill, initialise, prepare_inputs, residu
 __all__ = ["UNet"]
 
 _SHUFFLE = 2
+_THIN, _TILE_OF_THIN = 32, 1664
+"""Channels of the first level, up to which a piece of so many pixels a side needs no more memory than others."""
 
 
 class UNet(RestorationNetwork):
@@ -49,6 +51,8 @@ class UNet(RestorationNetwork):
         self.widths, self.channels, self.fill = tuple(widths), channels, fill
         self.blocks = blocks if isinstance(blocks, int) else tuple(blocks)
         self.size_multiple = _SHUFFLE * 2 ** (len(widths) - 1)
+        if widths[0] <= _THIN:
+            self.tile = _TILE_OF_THIN
         self.head = nn.Conv2d((channels + 1) * _SHUFFLE**2, widths[0], 3, padding=1)
         self.down = nn.ModuleList(map(residual_stack, widths[:-1], counts))
         self.shrink = nn.ModuleList(nn.Conv2d(fine, coarse, 2, stride=2) for fine, coarse in itertools.pairwise(widths))
