@@ -125,9 +125,11 @@ def test_ctrl_c_leaves_no_half_file_and_exits_with_130(tmp_path: Path) -> None:
     bundle = write_bundle(tmp_path / "bundle")
     command = [sys.executable, "-W", "ignore", "-m", "restore", "photos", str(tmp_path / "in"), "--bundle", str(bundle)]
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    former = signal.signal(signal.SIGINT, signal.default_int_handler)  # in the background shells have it ignored
     process = subprocess.Popen(
         [*command, "--out", str(tmp_path / "out")], stderr=subprocess.PIPE, text=True, env=environment
     )
+    signal.signal(signal.SIGINT, former)
     deadline = time.monotonic() + 60
     while not list((tmp_path / "out").glob("*.jpg")) and time.monotonic() < deadline:
         time.sleep(0.005)
