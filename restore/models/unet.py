@@ -14,7 +14,7 @@ __all__ = ["UNet"]
 
 _SHUFFLE = 2
 _THIN, _TILE_OF_THIN = 32, 1664
-"""Channels of the first level, up to which a piece of so many pixels a side needs no more memory than others."""
+"""Channels of the first level, up to which pieces have so many pixels a side; they need 300 MB more than others do."""
 
 
 class UNet(RestorationNetwork):
