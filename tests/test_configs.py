@@ -84,6 +84,12 @@ def test_the_recipe_for_compression_makes_a_bundle_that_compresses_a_photo(tmp_p
     assert decode(Path("back", photo.name)).pixels.shape == decode(photo).pixels.shape
 
 
+def test_photo_fast_is_trained_on_the_damage_of_photo() -> None:
+    texts = [(CONFIGS / f"{name}.yaml").read_text() for name in ("photo", "photo-fast")]
+    photo, fast = (text[text.index("\ndata:") : text.index("\ntrainer:")] for text in texts)
+    assert photo == fast
+
+
 def test_the_overfit_overlay_runs() -> None:
     run = fit("-c", "denoise", "-c", "overfit", "-c", "debug", "--trainer.max_epochs", "1")
     assert (run / "metrics.csv").exists()

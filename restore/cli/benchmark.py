@@ -16,8 +16,9 @@ if TYPE_CHECKING:
 __all__ = ["add_arguments", "run"]
 
 Json = dict[str, Any]
-# Those of restore.benchmark.speed, which takes seconds to import; a test compares them.
+# Those of restore.benchmark.speed and the bundles that ship: both take seconds to import; a test compares them.
 _SPEED_PARTS = ("network", "photo", "corruption", "training", "ssim", "growth")
+_BUNDLES = ["photo", "photo-fast", "denoise", "deblur", "inpaint"]
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -34,7 +35,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--bundle",
         nargs="+",
-        default=["photo", "photo-fast", "denoise", "deblur", "inpaint"],
+        default=_BUNDLES,
         help="shipped names or folders (default: all)",
     )
     parser.add_argument(

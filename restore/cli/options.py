@@ -28,5 +28,5 @@ def add_device_options(parser: argparse.ArgumentParser, precision: str = "auto")
         type=int,
         metavar="PIXELS",
         help="longest side of the pieces that a large photo is cut into: smaller needs less memory "
-        "(default: by the network, 1128 or 1664)",
+        "(default: by the network)",
     )

@@ -86,9 +86,8 @@ class Restorer:
         self.tile = network.tile if tile is None else tile
         self.guarded, self.turned = card is not None and card.guarded, card is not None and card.turned
         self.overlap = default_overlap(network.size_multiple) if overlap is None else overlap
-        plan_tiles(
-            1, 1, self.tile, self.overlap, network.size_multiple
-        )  # refuses what cannot be before the first picture
+        # Refuses what cannot be before the first picture.
+        plan_tiles(1, 1, self.tile, self.overlap, network.size_multiple)
         self.notes: list[str] = []
         self.changes: list[float] = []
         self.network = network.eval()
@@ -331,8 +330,8 @@ class Restorer:
 
 
 def _is_finite(values: Tensor) -> bool:
-    # One pass, where isfinite().all() takes four: a sum with a value that is not finite is not finite either.
-    return bool(values.sum().isfinite())
+    # The sum is one pass, isfinite().all() takes four; finite values may be so large that only the latter tells.
+    return bool(values.sum().isfinite()) or bool(values.isfinite().all())
 
 
 def _is_out_of_memory(error: RuntimeError) -> bool:

@@ -13,6 +13,7 @@ from restore.cli.main import main
 from restore.cli.options import PROTOCOL_NAMES
 from restore.errors import ExitCode
 from restore.inference.protocols import PROTOCOLS
+from restore.models.bundle import shipped_bundles
 from tests.helpers.networks import write_bundle
 from tests.helpers.photos import write_photos
 
@@ -196,3 +197,4 @@ def test_info_writes_a_page_with_the_limits_of_a_bundle(tmp_path: Path, capsys: 
 def test_names_that_are_listed_twice_to_spare_an_import_are_the_same() -> None:
     assert tuple(PROTOCOLS) == PROTOCOL_NAMES
     assert tuple(PARTS) == benchmark._SPEED_PARTS
+    assert sorted(benchmark._BUNDLES) == shipped_bundles()
