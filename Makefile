@@ -41,11 +41,13 @@ benchmark: $(STAMP)  ## measure speed and memory on this machine
 	$(BIN)/restore benchmark --speed
 
 # make gpu-check PY=python3 where torch is installed already and nothing can be downloaded.
-gpu-check:  ## on a machine with a GPU: its tests, mixed precision, speed and memory
-	@if $(PY) -c 'import sys, torch; sys.exit(not torch.cuda.is_available())'; then \
-		$(PY) -m pytest -m gpu && \
-		$(PY) -m restore benchmark --speed network photo training --device cuda --out benchmark/gpu; \
-	else echo "gpu-check: skipped, torch sees no CUDA GPU here"; fi
+gpu-check: $(if $(filter file,$(origin PY)),$(STAMP))  ## on a machine with a GPU: its tests, mixed precision, speed and memory
+	@case "$$($(PY) -c 'import torch; print(torch.cuda.is_available())')" in \
+	True) $(PY) -m pytest -m gpu tests/gpu && \
+		$(PY) -m restore benchmark --speed network photo training --device cuda --out benchmark/gpu ;; \
+	False) echo "gpu-check: skipped, torch sees no CUDA GPU here" ;; \
+	*) echo "gpu-check: $(PY) cannot import torch"; exit 1 ;; \
+	esac
 
 clean:  ## remove what the commands wrote; keeps .venv
 	rm -rf demo runs build dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache

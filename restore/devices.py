@@ -1,5 +1,7 @@
 """Which device and which precision to compute in; the only place that asks the hardware."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Literal
 
 import torch
@@ -15,6 +17,7 @@ __all__ = [
     "choose_inference_precision",
     "choose_precision",
     "compute_dtype",
+    "computing_in",
     "has_fast_bfloat16",
     "has_fast_int8",
 ]
@@ -145,3 +148,17 @@ def choose_inference_precision(choice: InferenceChoice, device: torch.device, ha
 def compute_dtype(precision: InferencePrecision) -> torch.dtype:
     """The dtype that convolutions run in under `precision`; for `int8`, those that are not quantised."""
     return _COMPUTE_DTYPES[precision]
+
+
+@contextmanager
+def computing_in(precision: InferencePrecision, device: torch.device) -> Iterator[None]:
+    """Autocast to `precision`, while it is open; `32` is float32 on a GPU, too, whose convolutions would take TF32."""
+    convolutions = torch.backends.cudnn.conv  # type: ignore[attr-defined]  # made when torch is imported
+    usual = convolutions.fp32_precision
+    if precision == "32":
+        convolutions.fp32_precision = "ieee"
+    try:
+        with torch.autocast(device.type, compute_dtype(precision), enabled=precision != "32"):
+            yield
+    finally:
+        convolutions.fp32_precision = usual

@@ -1,11 +1,16 @@
 """Every configuration that ships is run: fit, validate, bundle, restore one photo."""
 
+import os
+import subprocess
+import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from restore.cli.main import main
-from restore.errors import ExitCode
+from restore.data import RestorationDataModule
+from restore.errors import ExitCode, UsageError
 from restore.images.codec import decode
 from restore.images.sets import load_pictures
 from restore.inference.restorer import Restorer
@@ -23,6 +28,12 @@ RECIPES = sorted({path.stem for path in CONFIGS.glob("*.yaml")} - OVERLAYS - WIT
 def _in_a_folder_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("WANDB_SILENT", "true")
+
+
+def one_thread() -> dict[str, str]:
+    """For processes side by side."""
+    paths = [str(CONFIGS.parent), os.environ.get("PYTHONPATH", "")]
+    return os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": os.pathsep.join(filter(None, paths))}
 
 
 def fit(*arguments: str) -> Path:
@@ -113,39 +124,80 @@ def test_testing_and_predicting_take_a_checkpoint() -> None:
     assert written[0].endswith("predictions/noise15/00.png.png")
 
 
-def test_the_wandb_overlay_writes_an_offline_run_with_scores_and_panels() -> None:
+def test_the_wandb_overlay_writes_an_offline_run_with_scores_settings_and_panels() -> None:
     import wandb
 
-    from tests.helpers.wandb_files import read_history
+    from tests.helpers.wandb_files import read_run
 
     assert main(["fit", "-c", "denoise", "-c", "debug", "-c", "wandb"]) == ExitCode.OK
     wandb.teardown()  # after `finish` its service may still be writing the file
     (run,) = Path("runs/wandb").glob("offline-run-*")
-    history = read_history(next(run.glob("run-*.wandb")))
+    history, settings = read_run(next(run.glob("run-*.wandb")))
     assert {"val/psnr", "val/noise25/psnr", "val/input_psnr", "train/loss"} <= set(history)
     assert 5 < history["val/psnr"] < 50
     assert list(run.rglob("media/images/val/panel_*.png"))
+    assert settings["data"]["init_args"]["crop_size"] == 64
+    assert settings["model"]["class_path"] == "restore.tasks.DenoisingAutoencoder"
+    # In a folder of its own, which the next run leaves alone.
+    (bundle,) = Path("runs/restore").glob("*/bundle")
+    assert load_bundle(bundle).card.name == "denoise"
+    assert {path.name for path in bundle.parent.iterdir()} == {"bundle", "checkpoints", "config.yaml"}
+
+
+@pytest.mark.parametrize("arguments", [["--config=denoise", "--config=debug"], ["-c", "denoise", "-c", "debug"]])
+def test_shipped_names_are_found_in_both_spellings_and_beside_folders_of_the_name(arguments: list[str]) -> None:
+    Path("denoise").mkdir()
+    assert load_bundle(fit(*arguments) / "bundle").card.name == "denoise"
+
+
+@pytest.mark.slow
+def test_two_processes_train_draw_panels_and_make_one_bundle() -> None:
+    write_photos(Path("photos"), 8, (96, 96))
+    command = [sys.executable, "-W", "ignore", "-m", "restore", "fit", "-c", "denoise", "-c", "debug"]
+    data = ["--data.photos_dir", "photos", "--data.val_share", "0.4", "--data.val_crop_size", "64"]
+    processes = ["--trainer.accelerator", "cpu", "--trainer.devices", "2", "--trainer.strategy", "ddp"]
+    for _attempt in range(2):  # Lightning finds a free port and opens it later: another program may be quicker
+        done = subprocess.run(
+            [*command, *data, *processes], capture_output=True, text=True, timeout=200, check=False, env=one_thread()
+        )
+        if done.returncode == 0:
+            break
+    assert done.returncode == 0, done.stderr[-2000:]
+    (bundle,) = Path("runs").rglob("bundle")
+    assert load_bundle(bundle).card.training["steps"] in {2, 4}
+    assert len(list((bundle.parent / "panels").glob("*.png"))) == 2
+
+
+def test_too_few_pictures_for_the_processes_are_an_error_that_says_so() -> None:
+    write_photos(Path("photos"), 8, (96, 96))
+    data = RestorationDataModule(photos_dir=Path("photos"), crop_size=32, val_crop_size=32, samples_per_epoch=16)
+    data.trainer = SimpleNamespace(world_size=2, global_rank=0)  # type: ignore[assignment]  # all that is asked for
+    data.setup("fit")
+    with pytest.raises(UsageError, match="16 is more than the 8 training pictures of each of 2 processes"):
+        data.train_dataloader()
+    with pytest.raises(UsageError, match="1 pictures to score on are too few for 2 processes"):
+        data.val_dataloader()
 
 
 @pytest.mark.parametrize(
-    ("arguments", "message"),
+    ("arguments", "message", "code"),
     [
-        (["--data.sample_per_epoch", "64"], "sample_per_epoch"),
-        (["--data.corruption.sigma_rang", "[1,2]"], "sigma_rang"),
-        (["--model.network.init_args.widths", "3.5"], "widths"),
-        (["--trainer.max_epochz", "3"], "max_epochz"),
-        (["--trainer.max_epochs", "x"], "trainer.max_epochs"),
-        (["--data.corruption.sigma_range", "[5,2]"], "sigma_range: needs 0 <= low <= high"),
-        (["--data.crop_size", "7"], "data.crop_size: must be 16 or more"),
-        (["--data.photos_dir", "nowhere"], "data.photos_dir: nowhere is not a folder"),
-        (["--precision", "16-mixed", "--trainer.accelerator", "cpu"], "16-mixed needs a CUDA GPU"),
-        (["-c", "nowhere.yaml"], "nowhere.yaml"),
+        (["--data.sample_per_epoch", "64"], "sample_per_epoch", ExitCode.USAGE),
+        (["--data.corruption.sigma_rang", "[1,2]"], "sigma_rang", ExitCode.USAGE),
+        (["--model.network.init_args.widths", "3.5"], "widths", ExitCode.USAGE),
+        (["--trainer.max_epochz", "3"], "max_epochz", ExitCode.USAGE),
+        (["--trainer.max_epochs", "x"], "trainer.max_epochs", ExitCode.USAGE),
+        (["--data.corruption.sigma_range", "[5,2]"], "sigma_range: needs 0 <= low <= high", ExitCode.USAGE),
+        (["--data.crop_size", "7"], "data.crop_size: must be 16 or more", ExitCode.USAGE),
+        (["--data.photos_dir", "nowhere"], "data.photos_dir: nowhere is not a folder", ExitCode.FAILED),
+        (["--precision", "16-mixed", "--trainer.accelerator", "cpu"], "16-mixed needs a CUDA GPU", ExitCode.USAGE),
+        (["-c", "nowhere.yaml"], "nowhere.yaml", ExitCode.USAGE),
     ],
 )
 def test_misspelt_keys_and_wrong_values_are_named(
-    arguments: list[str], message: str, capsys: pytest.CaptureFixture[str]
+    arguments: list[str], message: str, code: ExitCode, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert main(["fit", *arguments]) in {ExitCode.FAILED, ExitCode.USAGE}
+    assert main(["fit", *arguments]) == code
     told = capsys.readouterr().err
     last = told.strip().splitlines()[-1]
     assert message in last

@@ -2,8 +2,9 @@
 
 import pytest
 import torch
+from torch.nn import functional as F
 
-from restore.devices import Precision, PrecisionChoice, choose_device, choose_precision, compute_dtype
+from restore.devices import Precision, PrecisionChoice, choose_device, choose_precision, compute_dtype, computing_in
 from restore.errors import PrecisionError, UsageError
 
 CPU, CUDA, MPS = torch.device("cpu"), torch.device("cuda", 0), torch.device("mps")
@@ -94,7 +95,28 @@ def test_a_precision_that_the_device_lacks_is_refused(
         choose_precision(choice, device)
 
 
+def test_training_on_an_apple_gpu_is_refused_in_words_that_help(monkeypatch: pytest.MonkeyPatch) -> None:
+    from restore.cli.train import _resolve_precision
+
+    pretend(monkeypatch, apple=True)
+    with pytest.raises(UsageError, match=r"train with --trainer\.accelerator cpu"):
+        _resolve_precision("auto", "auto")
+    assert _resolve_precision("32", "cpu") == "32"
+
+
 def test_each_precision_has_its_dtype() -> None:
     assert compute_dtype("32") == torch.float32
     assert compute_dtype("bf16-mixed") == torch.bfloat16
     assert compute_dtype("16-mixed") == torch.float16
+
+
+def test_float32_means_every_digit_while_it_is_open() -> None:
+    convolutions = torch.backends.cudnn.conv  # type: ignore[attr-defined]
+    usual, image = convolutions.fp32_precision, torch.rand(1, 1, 8, 8)
+    with computing_in("32", CPU):
+        assert convolutions.fp32_precision == "ieee"
+        assert F.conv2d(image, image).dtype == torch.float32
+    assert convolutions.fp32_precision == usual
+    with computing_in("bf16-mixed", CPU):
+        assert convolutions.fp32_precision == usual
+        assert F.conv2d(image, image).dtype == torch.bfloat16

@@ -9,7 +9,8 @@ import pytest
 ROOT = Path(__file__).parents[1]
 MODULES = [
     *sorted((ROOT / "restore" / "codes").glob("*.py")),
-    *(ROOT / "restore" / "cli" / f"{name}.py" for name in ("anomalies", "anomaly_table", "compress", "decompress")),
+    *(ROOT / "restore" / "cli" / f"{name}.py" for name in ("anomalies", "anomaly_report", "anomaly_table")),
+    *(ROOT / "restore" / "cli" / f"{name}.py" for name in ("compress", "decompress", "options", "photos")),
     *(ROOT / "restore" / "cli" / f"{name}.py" for name in ("encode", "generate", "probe")),
     *sorted((ROOT / "restore" / "images").glob("*.py")),
     *(ROOT / "restore" / "inference" / f"{name}.py" for name in ("batch", "journal", "masks", "photos", "report")),

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+from restore.benchmark.cards import card_results
 from restore.benchmark.tables import fill_in
 from restore.cli.main import main
 from restore.errors import ExitCode
@@ -30,6 +31,7 @@ def test_the_commands_of_the_readme_run_one_after_the_other(tmp_path: Path, monk
     monkeypatch.chdir(tmp_path)
     write_photos(Path("photos"), 6, (128, 128))
     write_photos(Path("scans"), 2)
+    write_photos(Path("others"), 2)
     restored, fitted, evaluated, autoencoder, drawn = commands(README)
     assert main(restored) == ExitCode.OK
     assert len(list(Path("restored").iterdir())) == 3  # two photos and the journal
@@ -63,7 +65,9 @@ def test_the_python_example_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 
 def test_the_python_example_of_the_usage_page_runs() -> None:
     usage = (ROOT / "docs" / "usage.md").read_text(encoding="utf-8")
-    for example in re.findall(r"```python\n(.*?)```", usage, flags=re.DOTALL):
+    examples = re.findall(r"```python\n(.*?)```", usage, flags=re.DOTALL)
+    assert examples
+    for example in examples:
         exec(example, {})  # noqa: S102  # the page's own code
 
 
@@ -99,7 +103,7 @@ def test_links_between_files_lead_somewhere(document: str) -> None:
         assert (path.parent / target).exists(), target
 
 
-@pytest.mark.parametrize("name", ["README.md", "docs/performance.md"])
+@pytest.mark.parametrize("name", ["README.md", "docs/evaluation.md", "docs/performance.md"])
 def test_tables_are_those_of_the_committed_results(name: str) -> None:
     results = json.loads((ROOT / "docs" / "results" / "results.json").read_text(encoding="utf-8"))
     text = (ROOT / name).read_text(encoding="utf-8")
@@ -114,3 +118,11 @@ def test_committed_results_are_those_of_the_shipped_weights() -> None:
         (entry["method"], entry["identity"].split()[0]) for entry in results["quality"] if entry["kind"] == "bundle"
     }
     assert measured == set(shipped.items())
+
+
+def test_the_cards_of_the_shipped_bundles_hold_the_committed_results() -> None:
+    results = json.loads((ROOT / "docs" / "results" / "results.json").read_text(encoding="utf-8"))
+    for name in shipped_bundles():
+        card = read_card(find_bundle(name))
+        assert {result["protocol"] for result in card.metrics} > {"clean"}
+        assert card.metrics == card_results(results, name, card.weights_sha256)

@@ -8,18 +8,18 @@ from typing import Any, Literal
 
 import torch
 
+from restore.benchmark.machine import machine_name
 from restore.benchmark.quality import INPUT, Cell, Contender
 from restore.benchmark.sets import TestSet
-from restore.benchmark.timing import macs_per_pixel, median_seconds
+from restore.benchmark.timing import macs_per_pixel, median_seconds, memory_of
 from restore.inference.guard import LIMIT
-from restore.inference.protocols import Condition, build_protocol
+from restore.inference.protocols import SIGMAS, Condition, build_protocol
 from restore.inference.restorer import Restorer
-from restore.memory import extra_memory
 from restore.seeds import generator_for
 
 __all__ = ["Plan", "plan_cells", "time_method"]
 
-_SIDE, _SLOW_SIDE, _SLOW_SECONDS = 768, 192, 2.0
+_SIDE, _SLOW_SIDE, _START_SIDE, _SLOW_SECONDS = 768, 192, 64, 2.0
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,7 @@ class Plan:
     sets: Sequence[TestSet]
     restorers: dict[str, Restorer]
     protocols: Sequence[str] = ()
-    sigmas: Sequence[float] = (15.0, 25.0, 50.0)
+    sigmas: Sequence[float] = SIGMAS
     shares: Sequence[float] = (0.01, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6)
     seeds: Sequence[int] = (0,)
     classical: Literal["all", "fast", "none"] = "fast"
@@ -76,7 +76,7 @@ def time_method(cell: Cell, repeat: int) -> dict[str, Any]:
         `name`, `kind`, `identity`, `parameters` and `macs_per_pixel` (None for classical methods), `precision`,
         `threads`, and `megapixels_per_second` on one picture of 768 x 768, the median of `repeat` runs after one that
         does not count; a method that takes over 2 s for 192 x 192 is timed on that, once. `peak_megabytes` is what
-        it needs on that picture beyond the program, None where the system does not tell.
+        it needs on that picture beyond the program, None where the system does not tell, and `machine` what it ran on.
     """
     method = cell.contender.method
 
@@ -87,6 +87,11 @@ def time_method(cell: Cell, repeat: int) -> dict[str, Any]:
             mask[..., side // 4 : side // 2, side // 4 : side // 2] = 1.0
         return image[0], mask[0]
 
+    restorer = getattr(method, "__self__", None)
+    network, device, passes = None, torch.device("cpu"), 1
+    if isinstance(restorer, Restorer):
+        network, device, passes = restorer.network, restorer.device, 1 + restorer.turned
+    method(*damaged(_START_SIDE))  # what is loaded on the first call does not count
     side = _SLOW_SIDE
     arguments, start = damaged(side), time.perf_counter()
     method(*arguments)
@@ -94,14 +99,9 @@ def time_method(cell: Cell, repeat: int) -> dict[str, Any]:
     if seconds < _SLOW_SECONDS:
         side = _SIDE
         arguments = damaged(side)
-        memory = extra_memory(lambda: method(*arguments))
-        seconds = median_seconds(lambda: method(*arguments), repeat)
-    else:
-        memory = extra_memory(lambda: method(*arguments))
-    restorer = getattr(method, "__self__", None)
-    network, passes = (restorer.network, 1 + restorer.turned) if isinstance(restorer, Restorer) else (None, 1)
-    if isinstance(restorer, Restorer) and restorer.device.type == "cuda":
-        memory = torch.cuda.max_memory_allocated(restorer.device)
+    memory = memory_of(lambda: method(*arguments), device)
+    if side == _SIDE:
+        seconds = median_seconds(lambda: method(*arguments), repeat, device)
     return {
         "name": cell.contender.name,
         "kind": cell.contender.kind,
@@ -112,6 +112,7 @@ def time_method(cell: Cell, repeat: int) -> dict[str, Any]:
         "peak_megabytes": None if memory is None else round(memory / 1e6, 1),
         "precision": restorer.precision if isinstance(restorer, Restorer) else "",
         "threads": torch.get_num_threads(),
+        "machine": cell.contender.machine,
     }
 
 
@@ -122,8 +123,12 @@ def _meant_for(restorer: Restorer) -> str:
 def _ours(name: str, restorer: Restorer) -> Contender:
     weights = restorer.card.weights_sha256 if restorer.card is not None else ""
     ways = f" guarded {LIMIT:g}" * restorer.guarded + " turned" * restorer.turned
-    identity = f"{weights} {restorer.precision} {restorer.device.type}{ways}"
-    return Contender(name, "bundle", restorer.restore, identity, restorer.composites)
+    torch_version = version("torch").partition("+")[0]
+    identity = (
+        f"{weights} {restorer.precision} {restorer.device.type}{ways} tiles of {restorer.tile} torch {torch_version}"
+    )
+    machine = machine_name(restorer.device)
+    return Contender(name, "bundle", restorer.restore, identity, "", machine, restorer.composites)
 
 
 def _others(condition: Condition, protocol: str, choice: str) -> Iterator[Contender]:
@@ -133,5 +138,6 @@ def _others(condition: Condition, protocol: str, choice: str) -> Iterator[Conten
     if choice == "none":
         return
     identity = f"opencv {version('opencv-python-headless')}, scikit-image {version('scikit-image')}"
+    machine = machine_name(torch.device("cpu"))
     for baseline in (condition.baseline, *(condition.others if choice == "all" else ())):
-        yield Contender(baseline.name, "classical", baseline.restore, identity)
+        yield Contender(baseline.name, "classical", baseline.restore, identity, baseline.settings, machine)

@@ -10,6 +10,7 @@ import math
 import statistics
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +25,7 @@ from restore.inference.baselines import Method
 from restore.inference.evaluate import DamagedPhoto, damage_photo, score
 from restore.inference.protocols import Condition, Protocol
 
-__all__ = ["INPUT", "Cell", "CellStore", "Contender", "measure", "summarise_cells"]
+__all__ = ["INPUT", "Cell", "CellStore", "Contender", "is_outdated", "measure", "summarise_cells"]
 
 INPUT = "input"
 """The name of the corrupted picture itself in the tables."""
@@ -40,7 +41,9 @@ class Contender:
         name: As it stands in them.
         kind: `bundle`, `classical` or `input`.
         method: `(C, H, W)` float32 and a mask `(1, H, W)` to `(C, H, W)` float32.
-        identity: What its scores depend on beside the damage: a fingerprint of weights, precision, versions.
+        identity: What its scores depend on under whatever damage: a fingerprint of weights, precision, versions.
+        settings: What else they depend on under this damage.
+        machine: What it runs on.
         keeps_known: Whether known pixels must come back bit for bit where there is a hole.
     """
 
@@ -48,6 +51,8 @@ class Contender:
     kind: str
     method: Method
     identity: str
+    settings: str = ""
+    machine: str = ""
     keeps_known: bool = True
 
 
@@ -73,14 +78,22 @@ class Cell:
             "seed": self.seed,
         }
 
-    @property
+    @cached_property
     def key(self) -> Json:
-        """What its scores were measured with: if any of it changes, they are stale."""
+        """What its scores were measured with: if any of it changes, they are stale.
+
+        `damage` is the SHA-256 of the first photo as the method gets it: it tells when the damage is computed in
+        another way than before.
+        """
+        damaged = damage_photo(self.test_set.photos[0], self.condition, self.seed)
+        pixels = damaged.corrupted.numpy().tobytes() + damaged.mask.numpy().tobytes()
         return {
             **self.slot,
             "corruption": repr(self.condition.corruption),
+            "damage": hashlib.sha256(pixels).hexdigest(),
             "fingerprint": self.test_set.fingerprint,
             "identity": self.contender.identity,
+            "settings": self.contender.settings,
         }
 
 
@@ -103,11 +116,13 @@ class CellStore:
         return stored["rows"] if stored.get("key") == cell.key else None
 
     def keep(self, cell: Cell, rows: list[Json]) -> None:
-        """Store a cell, in the place of an older one; stale ones of other seeds go, so that no mean mixes the two."""
+        """Store a cell in the place of an older one, and remove what is stale: no mean and no row mixes the two."""
         text = json.dumps({"key": cell.key, "rows": rows})
         write_atomically(self._path(cell), text.encode())
-        for path in self.folder.glob(f"{self._place(cell)}-*.json"):
-            if _without_seed(_read(path)["key"]) != _without_seed(cell.key):
+        for path in self.folder.glob("*.json"):
+            other = _read(path)["key"]
+            same_place = _without_seed(cell.slot).items() <= other.items()
+            if is_outdated(other, cell.key) or (same_place and _by_seed(other) != _by_seed(cell.key)):
                 path.unlink()
 
     def everything(self) -> Iterator[tuple[Json, list[Json]]]:
@@ -137,7 +152,8 @@ def measure(cell: Cell) -> list[Json]:
         was changed).
 
     Raises:
-        RestoreError: A method that must not touch known pixels did, or a photo cannot be scored.
+        RestoreError: A method that must not touch known pixels did.
+        ImageError: A photo cannot be read or scored.
     """
     rows = []
     for photo in cell.test_set.photos:
@@ -146,10 +162,7 @@ def measure(cell: Cell) -> list[Json]:
         name = photo.relative.as_posix()
         if cell.condition.has_hole and cell.contender.keeps_known and not _known_is_untouched(restored, damaged):
             raise RestoreError(f"{cell.contender.name}: changed known pixels of {name} under {cell.condition.name}")
-        try:
-            scores = score(restored, damaged)
-        except ValueError as error:
-            raise RestoreError(f"{photo.path}: {error}") from error
+        scores = score(restored, damaged)
         shift = (quantise(restored) - quantise(damaged.clean[0])).mean(dim=(1, 2)) * 255.0
         rows.append(
             {
@@ -219,6 +232,12 @@ def _summary(group: list[tuple[Json, list[Json]]]) -> Json:
     }
 
 
+def is_outdated(entry: Json, newer: Json) -> bool:
+    """Whether a key or summary is of the same method on the same set by name, when one of them was not what it is."""
+    same = all(entry[part] == newer[part] for part in ("set", "kind", "method"))
+    return same and any(entry[part] != newer[part] for part in ("fingerprint", "identity"))
+
+
 def _read(path: Path) -> Json:
     try:
         stored: Json = json.loads(path.read_text(encoding="utf-8"))
@@ -227,8 +246,13 @@ def _read(path: Path) -> Json:
     return stored
 
 
-def _without_seed(key: Json) -> Json:
-    return {name: value for name, value in key.items() if name != "seed"}
+def _without_seed(slot: Json) -> Json:
+    return {name: value for name, value in slot.items() if name != "seed"}
+
+
+def _by_seed(key: Json) -> Json:
+    """What cells of one place have in common, whatever the seed."""
+    return {name: value for name, value in key.items() if name not in {"seed", "damage"}}
 
 
 def _known_is_untouched(restored: Tensor, damaged: DamagedPhoto) -> bool:

@@ -4,29 +4,25 @@ import csv
 import importlib.metadata
 import io
 import json
-import os
 import platform
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-import torch
-
-from restore.benchmark.quality import CellStore, summarise_cells
+from restore.benchmark.measurement import Measurement
+from restore.benchmark.quality import CellStore, is_outdated, summarise_cells
 from restore.benchmark.sets import TestSet
-from restore.benchmark.speed import Measurement
 from restore.benchmark.tables import TITLES, markdown, table_lines
 from restore.errors import DataError
 from restore.images.files import write_atomically
 
-__all__ = ["Report", "machine_name"]
+__all__ = ["Report"]
 
 Json = dict[str, Any]
 _FILE = "results.json"
 _FORMAT = 2
 _PACKAGES = ("restore", "torch", "numpy", "opencv-python-headless", "scikit-image", "Pillow")
-_BFLOAT16 = {"amx_bf16": "AMX", "avx512_bf16": "AVX-512 BF16"}
 
 
 @dataclass
@@ -82,9 +78,8 @@ class Report:
                 "known": test_set.known,
             }
 
-    def add_speed(self, part: str, measurement: Measurement) -> None:
-        """Add a figure of this machine, in the place of an older one."""
-        machine = machine_name()
+    def add_speed(self, part: str, measurement: Measurement, machine: str) -> None:
+        """Add a figure of a machine, in the place of an older one."""
         self.speed[machine, measurement.name] = {
             "part": part,
             "machine": machine,
@@ -93,9 +88,10 @@ class Report:
         }
 
     def results(self) -> Json:
-        """Everything, as plain JSON values."""
+        """Everything, as plain JSON values; `versions` are of the program that wrote it last."""
         measured = summarise_cells(list(self.store.everything()))
-        by_place = {_place(entry): entry for entry in [*self.earlier, *measured]}
+        earlier = [entry for entry in self.earlier if not any(is_outdated(entry, newer) for newer in measured)]
+        by_place = {_place(entry): entry for entry in [*earlier, *measured]}
         quality = [by_place[place] for place in sorted(by_place)]
         for entry in quality:
             entry["known"] = self.sets.get(entry["set"], {}).get("known", False)
@@ -134,20 +130,6 @@ class Report:
                 shift = " ".join(map(str, row["shift"]))
                 writer.writerow({name: key[name] for name in slot} | row | {"shift": shift})
         return buffer.getvalue()
-
-
-def machine_name() -> str:
-    """The GPU, else the processor, its cores, and how it computes bfloat16."""
-    if torch.cuda.is_available():
-        return torch.cuda.get_device_name()
-    cores = f"{os.cpu_count()} cores"
-    try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-        name = next(line.split(":", 1)[1].strip() for line in lines if line.startswith("model name"))
-        flags = next(line for line in lines if line.startswith("flags"))
-    except (OSError, StopIteration):  # not Linux on x86
-        return f"{platform.processor() or platform.machine()}, {cores}"
-    return f"{name}, {cores}, {next((kind for flag, kind in _BFLOAT16.items() if flag in flags), 'no bfloat16')}"
 
 
 def _place(entry: Json) -> tuple[str, ...]:

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from restore.errors import DataError, UsageError
-from restore.images.files import FoundImage, find_images
 from restore.images.samples import sample_photos
+from restore.images.search import FoundImage, find_images
 from restore.inference.evaluate import fingerprint
 
 __all__ = ["PUBLISHED", "Published", "TestSet", "open_set"]
@@ -75,8 +75,7 @@ PUBLISHED: dict[str, tuple[Published, ...]] = {
         _at("DRUNet (told sigma)", (31.91, 29.48, 26.59), 139.0),
     ),
 }
-"""PSNR from the papers' own tables: Dabov et al. 2007, Zhang et al. 2017 (DnCNN), 2018 (FFDNet), 2021
-(DRUNet)."""
+"""PSNR as published; docs/evaluation.md has the references."""
 
 
 def open_set(name: str, places: Sequence[Path] = ()) -> TestSet:

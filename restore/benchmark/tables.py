@@ -11,7 +11,7 @@ from restore.benchmark.quality import INPUT
 from restore.benchmark.sets import PUBLISHED
 from restore.errors import UsageError
 
-__all__ = ["TITLES", "fill_in", "markdown", "rows_of", "table_lines"]
+__all__ = ["TITLES", "fill_in", "main_score", "markdown", "natural_key", "rows_of", "table_lines"]
 
 Json = dict[str, Any]
 
@@ -20,6 +20,7 @@ TITLES = {
     "clipped-8bit": "Denoising, noise clipped and rounded to 8 bits: PSNR in dB / SSIM",
     "camera-noise": "Camera noise and a JPEG file of quality 85: PSNR in dB / SSIM",
     "gaussian-blur": "Deblurring, Gaussian blur and noise of sigma 2: PSNR in dB / SSIM",
+    "motion-blur": "Deblurring, straight motion and noise of sigma 2: PSNR in dB / SSIM",
     "holes": "Inpainting: PSNR in dB over the missing pixels / over the whole picture",
     "holes-by-share": "Inpainting by missing share: PSNR in dB over the missing pixels / over the whole picture",
     "clean": "Do no harm, clean pictures in: PSNR in dB / SSIM against themselves",
@@ -78,24 +79,33 @@ def table_lines(name: str, results: Json) -> list[list[str]]:
 
 
 def _quality(protocol: str, results: Json) -> list[list[str]]:
-    """Methods down, conditions across, each set in turn, published figures below our own."""
+    """Methods down, conditions across, each set in turn, published figures below our own; the best one in bold."""
     entries = [entry for entry in results["quality"] if entry["protocol"] == protocol]
-    conditions = sorted({entry["condition"] for entry in entries}, key=_natural)
+    conditions = sorted({entry["condition"] for entry in entries}, key=natural_key)
     lines = [["", *conditions]]
     for test_set in dict.fromkeys(entry["set"] for entry in entries):
         chosen = [entry for entry in entries if entry["set"] == test_set]
+        known = protocol == "gaussian-awgn" and chosen[0]["known"]
+        published = PUBLISHED.get(test_set, ()) if known else ()
+        best = {
+            condition: max(
+                *(main_score(entry) for entry in chosen if entry["condition"] == condition),
+                *(row.psnr.get(condition, 0.0) for row in published),
+                0.0,
+            )
+            for condition in conditions
+        }
         lines += [
-            [_label(rows[0], test_set), *(_cell(rows, condition) for condition in conditions)]
+            [_label(rows[0], test_set), *(_cell(rows, condition, best[condition]) for condition in conditions)]
             for rows in rows_of(chosen)
         ]
-        if protocol == "gaussian-awgn" and chosen[0]["known"]:
-            lines += [
-                [
-                    f"{test_set}, {row.method}, published",
-                    *(f"{row.psnr[c]:.2f}" if c in row.psnr else "" for c in conditions),
-                ]
-                for row in PUBLISHED.get(test_set, ())
+        lines += [
+            [
+                f"{test_set}, {row.method}, published",
+                *(_emphasised(row.psnr[c], best[c]) if c in row.psnr else "" for c in conditions),
             ]
+            for row in published
+        ]
     return lines
 
 
@@ -113,17 +123,23 @@ def _label(entry: Json, test_set: str) -> str:
     return f"{test_set} ({entry['images']} pictures), {method}" if entry["kind"] == INPUT else f"{test_set}, {method}"
 
 
-def _cell(rows: Sequence[Json], condition: str) -> str:
+def _cell(rows: Sequence[Json], condition: str, best: float) -> str:
     entry = next((row for row in rows if row["condition"] == condition), None)
     if entry is None:
         return ""
-    if entry["hole_psnr"] is None:
-        first, second = f"{entry['psnr']:.2f}", f"{entry['ssim']:.3f}"
-    else:
-        first, second = f"{entry['hole_psnr']:.2f}", f"{entry['psnr']:.2f}"
-    if entry["spread"] is not None:
-        first += f" ± {entry['spread']:.2f}"
-    return f"**{first}** / {second}" if entry["kind"] == "bundle" else f"{first} / {second}"
+    second = f"{entry['ssim']:.3f}" if entry["hole_psnr"] is None else f"{entry['psnr']:.2f}"
+    spread = "" if entry["spread"] is None else f" ± {entry['spread']:.2f}"
+    return f"{_emphasised(main_score(entry), best, spread)} / {second}"
+
+
+def main_score(entry: Json) -> float:
+    """PSNR in dB: of the missing pixels where there are any, else of the picture."""
+    return float(entry["psnr"] if entry["hole_psnr"] is None else entry["hole_psnr"])
+
+
+def _emphasised(score: float, best: float, spread: str = "") -> str:
+    text = f"{score:.2f}"
+    return f"**{text}{spread}**" if text == f"{best:.2f}" else text + spread
 
 
 def _methods(results: Json) -> list[list[str]]:
@@ -177,7 +193,7 @@ def _speed(results: Json) -> list[list[str]]:
     return [["", *machines], *([name, *(texts.get((name, machine), "") for machine in machines)] for name in names)]
 
 
-def _natural(text: str) -> list[tuple[int, float, str]]:
+def natural_key(text: str) -> list[tuple[int, float, str]]:
     """Key that sorts numbers inside names by their value: sigma 5 before sigma 15."""
     return [
         (0, float(part), "") if part.replace(".", "", 1).isdigit() else (1, 0.0, part)

@@ -12,6 +12,7 @@ from typing import Any
 import lightning.pytorch as pl
 import torch
 
+from restore.callbacks.folders import run_folder
 from restore.errors import BundleError
 from restore.models import UNet
 from restore.models.bundle import ModelCard, load_bundle, network_entry, save_bundle, write_card
@@ -51,6 +52,11 @@ class SaveBundle(pl.Callback):
         self.name, self.description, self.protocol = name, description, protocol
         self.data, self.licence, self.guarded, self.turned = data, licence, guarded, turned
         self._seconds_before, self._started, self._revision = 0.0, 0.0, ""
+        self._folder = Path()
+
+    def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
+        """Find the run's folder, while all processes are here to agree on it."""
+        self._folder = self.dirpath or run_folder(trainer) / "bundle"
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Start the clock, and note the code that trains before anyone edits it."""
@@ -97,8 +103,7 @@ class SaveBundle(pl.Callback):
         """Write the bundle of the best checkpoint."""
         best = getattr(trainer.checkpoint_callback, "best_model_path", "")
         if best and trainer.is_global_zero:
-            folder = self.dirpath or Path(trainer.log_dir or trainer.default_root_dir) / "bundle"
-            bundle_from_checkpoint(Path(best), folder)
+            bundle_from_checkpoint(Path(best), self._folder)
 
     def _elapsed(self) -> float:
         return self._seconds_before + (time.monotonic() - self._started if self._started else 0.0)

@@ -10,6 +10,7 @@ import torch
 from lightning.pytorch.loggers import WandbLogger
 from torch import Tensor
 
+from restore.callbacks.folders import run_folder
 from restore.images.codec import encode
 from restore.images.files import write_atomically
 from restore.images.tensors import to_pixels
@@ -30,6 +31,11 @@ class LogRestorations(pl.Callback):
     def __init__(self, photos: int = 4) -> None:
         self.photos = photos
         self._rows: list[npt.NDArray[np.uint8]] = []
+        self._folder = Path()
+
+    def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
+        """Find the run's folder, while all processes are here to agree on it."""
+        self._folder = run_folder(trainer)
 
     def on_validation_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Forget the last panel."""
@@ -62,10 +68,10 @@ class LogRestorations(pl.Callback):
         panel = np.concatenate(rows, axis=0)
         for logger in trainer.loggers:
             if isinstance(logger, WandbLogger):
-                logger.log_image("val/panel", [panel], caption=["corrupted, restored, clean"])
+                logger.log_image("val/panel", [panel], trainer.global_step, caption=["corrupted, restored, clean"])
                 return
-        if trainer.log_dir:
-            path = Path(trainer.log_dir, "panels", f"step-{trainer.global_step:07d}.png")
+        if trainer.loggers:
+            path = self._folder / "panels" / f"step-{trainer.global_step:07d}.png"
             write_atomically(path, encode(panel, ".png"))
 
 

@@ -5,8 +5,8 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from restore.cli.anomaly_report import print_classes, summary_of, write_pictures, write_tables
-from restore.cli.options import add_device_option
+from restore.cli.anomaly_report import planned_files, print_found, summary_of, write_report
+from restore.cli.options import add_device_option, add_overwrite_option, plain
 from restore.errors import UsageError
 
 if TYPE_CHECKING:
@@ -16,13 +16,11 @@ if TYPE_CHECKING:
 
     from restore.codes.anomalies import Detector, Judgement, ScoreKind
     from restore.codes.gathering import Gathered
-    from restore.codes.pictures import OnFailure
+    from restore.codes.pictures import OnFailure, PictureSource
 
-__all__ = ["add_arguments", "build_detector", "of_class", "read_normal", "run"]
+__all__ = ["add_arguments", "build_detector", "of_class", "open_normal", "read_all", "run"]
 
 _RATE, _SIZE = 0.05, 64
-_MOST_DRAWN, _MOST_PRINTED = 200, 20
-"""Flagged pictures that are drawn and printed: the oddest; the tables have all."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -82,6 +80,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--out", type=Path, default=Path("anomalies"), metavar="DIR", help="folder for results (default: %(default)s)"
     )
+    add_overwrite_option(parser)
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -113,65 +112,60 @@ def _check(arguments: argparse.Namespace) -> None:
 def _judge(arguments: argparse.Namespace, console: "Console") -> int:
     from rich.progress import Progress
 
-    from restore.codes.gathering import class_of
     from restore.codes.pictures import open_pictures
     from restore.errors import ImageError
-    from restore.images.files import FoundImage
+    from restore.images.files import check_outputs
+    from restore.images.search import FoundImage
 
+    # Before an hour of training, not after.
+    normal = None if arguments.model else open_normal(arguments)
+    opened = open_pictures(arguments.source)
+    photos = [*opened.photos, *([] if normal is None else normal.photos)]
+    files = planned_files(arguments.out, opened.names, with_bundle=normal is not None)
+    check_outputs(photos, files, arguments.overwrite)
     unreadable: dict[str, str] = {}
 
     def note(photo: FoundImage, error: ImageError) -> None:
         unreadable[photo.relative.as_posix()] = str(error)
-        console.print(f"restore: {error}", style="red")
+        console.print(f"restore: {error}", style="red", markup=False)
 
     with Progress(console=console, disable=not sys.stderr.isatty()) as progress:
-        opened = open_pictures(arguments.source)  # before an hour of training, not after
-        detector = _load(arguments) if arguments.model else _train(arguments, progress, note)
-        source = open_pictures(arguments.source, detector.encoder.channels, detector.size)
-        task = progress.add_task("judging", total=len(opened))
-        judgements: list[Judgement] = []
-        for judgement in detector.judge(source, class_of, note):
-            judgements.append(judgement)
-            progress.advance(task)
-        judgements.sort(key=lambda entry: (entry.normal_share, -entry.score))
-        flagged = [entry for entry in judgements if entry.flagged]
-        task = progress.add_task("drawing", total=min(len(flagged), _MOST_DRAWN))
-        write_pictures(arguments, detector, flagged[:_MOST_DRAWN], len(judgements), lambda: progress.advance(task))
-    summary = summary_of(arguments, detector, judgements) | {"unreadable": unreadable}
-    write_tables(arguments.out, summary, judgements)
-    for entry in flagged[:_MOST_PRINTED]:
-        console.print(f"{entry.score:.4g}  {entry.name}", markup=False)
-    if len(flagged) > _MOST_PRINTED:
-        console.print(f"... and {len(flagged) - _MOST_PRINTED} more")
-    console.print(
-        f"{len(flagged)} of {len(judgements)} pictures lie above {detector.threshold:.4g}"
-        f"{f' or below {detector.low_threshold:.4g}' if detector.two_sided else ''}, "
-        f"which at most {100 * detector.rate:g} % of normal ones do"
-    )
-    if "classes" in summary:
-        print_classes(summary["classes"], console)
-    out = arguments.out
-    console.print(
-        f"to look at: {out / 'anomalies.html'}; all: anomalies.csv, anomalies.json; for the next batch: --model {out}"
-    )
+        detector = _load(arguments) if normal is None else _train(arguments, normal, progress, note)
+        judgements = _judged(arguments, detector, len(opened), progress, note)
+        summary = summary_of(arguments, detector, judgements) | {"unreadable": unreadable}
+        write_report(arguments, detector, judgements, summary, normal is not None, progress)
+    print_found(arguments, detector, judgements, summary, console)
     return 1 if unreadable else 0
 
 
-def _train(arguments: argparse.Namespace, progress: "Progress", note: "OnFailure") -> "Detector":
-    from restore.models.bundle import save_bundle
+def _judged(
+    arguments: argparse.Namespace, detector: "Detector", count: int, progress: "Progress", note: "OnFailure"
+) -> "list[Judgement]":
+    """What is said of each picture, the oddest first."""
+    from restore.codes.gathering import class_of
+    from restore.codes.pictures import open_pictures
 
-    normal = read_normal(arguments, progress, note)
-    images = normal.images
+    source = open_pictures(arguments.source, detector.encoder.channels, detector.size)
+    task = progress.add_task("judging", total=count)
+    judgements: list[Judgement] = []
+    for judgement in detector.judge(source, class_of, note):
+        judgements.append(judgement)
+        progress.advance(task)
+    return sorted(judgements, key=lambda entry: (entry.normal_share, -entry.score))
+
+
+def _train(
+    arguments: argparse.Namespace, normal: "PictureSource", progress: "Progress", note: "OnFailure"
+) -> "Detector":
+    pictures = read_all(normal, progress, note)
+    images = pictures.images
     if arguments.normal_class is not None:
-        images = of_class(normal, arguments.normal_class)
-    detector = build_detector(arguments, images, progress, "training")
-    save_bundle(arguments.out / "bundle", detector.encoder.network.state_dict(), detector.encoder.card)
-    return detector
+        images = of_class(pictures, arguments.normal_class)
+    return build_detector(arguments, images, progress, "training")
 
 
-def read_normal(arguments: argparse.Namespace, progress: "Progress", note: "OnFailure | None") -> "Gathered":
-    """The normal pictures, in memory, at the size that the network is to see."""
-    from restore.codes.gathering import gather
+def open_normal(arguments: argparse.Namespace) -> "PictureSource":
+    """The normal pictures, at the size that the network is to see."""
     from restore.codes.pictures import open_pictures
     from restore.images.sets import PICTURE_SETS
 
@@ -181,7 +175,13 @@ def read_normal(arguments: argparse.Namespace, progress: "Progress", note: "OnFa
             raise UsageError("--normal: name pictures that are known to be normal, or --model of an earlier run")
         text = arguments.source.removesuffix(":test") + ":train"
     own = text.partition(":")[0] in PICTURE_SETS
-    source = open_pictures(text, 3 if arguments.colour else 1, arguments.size or (None if own else _SIZE))
+    return open_pictures(text, 3 if arguments.colour else 1, arguments.size or (None if own else _SIZE))
+
+
+def read_all(source: "PictureSource", progress: "Progress", note: "OnFailure | None" = None) -> "Gathered":
+    """The pictures of a source, in memory."""
+    from restore.codes.gathering import gather
+
     task = progress.add_task("reading", total=len(source))
     return gather(source, lambda count: progress.advance(task, count), note)
 
@@ -203,7 +203,7 @@ def build_detector(arguments: argparse.Namespace, images: "Tensor", progress: "P
     from restore.models.base import Autoencoder
     from restore.tasks.fitting import fit_reconstruction
 
-    task = progress.add_task(title, total=arguments.steps)
+    task = progress.add_task(plain(title), total=arguments.steps)
 
     def train(network: Autoencoder, seen: "Tensor") -> None:
         steps, seed, device = arguments.steps, arguments.seed, arguments.device

@@ -1,22 +1,61 @@
 """What `restore anomalies` found, as a record, a table, and a page with heat maps."""
 
 import argparse
+import json
 import math
+import os
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-if TYPE_CHECKING:
-    from collections.abc import Callable
+from restore.cli.options import plain
+from restore.errors import OutputError
 
+if TYPE_CHECKING:
     from rich.console import Console
+    from rich.progress import Progress
     from torch import Tensor
 
     from restore.codes.anomalies import Detector, Judgement
 
-__all__ = ["print_classes", "summary_of", "write_pictures", "write_tables"]
+__all__ = ["planned_files", "print_found", "summary_of", "write_report"]
 
 Json = dict[str, Any]
+_RECORD, _TABLE, _PAGE, _BUNDLE = "anomalies.json", "anomalies.csv", "anomalies.html", "bundle"
+_MOST_DRAWN, _MOST_PRINTED = 200, 20
+"""Flagged pictures that are drawn and printed: the oddest; the tables have all."""
+
+
+def planned_files(out: Path, names: Iterable[str], with_bundle: bool) -> list[Path]:
+    """Every file that a run may write, or remove as an earlier one's.
+
+    Args:
+        out: Folder for results.
+        names: Of the pictures to judge.
+        with_bundle: Whether a network is trained.
+    """
+    from restore.models.bundle import CARD_FILE, WEIGHTS_FILE
+
+    files = [out / name for name in (_RECORD, _TABLE, _PAGE)]
+    if with_bundle:
+        files += [out / _BUNDLE / name for name in (CARD_FILE, WEIGHTS_FILE)]
+    return [*files, *(_heat_map(out, name) for name in names), *_earlier_heat_maps(out)]
+
+
+def _heat_map(out: Path, name: str) -> Path:
+    return out / "heat" / f"{name}.png"
+
+
+def _earlier_heat_maps(out: Path) -> list[Path]:
+    """Those that the record in the folder speaks of."""
+    try:
+        pictures = json.loads((out / _RECORD).read_text(encoding="utf-8"))["pictures"]
+        paths = [_heat_map(out, entry["name"]) for entry in pictures if entry["flagged"]]
+    except (OSError, ValueError, KeyError, TypeError):
+        return []
+    folder = os.path.realpath(out / "heat")  # a record from elsewhere may name what lies outside
+    return [path for path in paths if os.path.lexists(path) and Path(os.path.realpath(path)).is_relative_to(folder)]
 
 
 def summary_of(arguments: argparse.Namespace, detector: "Detector", judgements: "list[Judgement]") -> Json:
@@ -62,14 +101,39 @@ def _by_class(normal: str, detector: "Detector", judgements: "list[Judgement]") 
     return found
 
 
-def print_classes(classes: Json, console: "Console") -> None:
-    """Print what `summary_of` found of each class."""
+def print_found(
+    arguments: argparse.Namespace,
+    detector: "Detector",
+    judgements: "list[Judgement]",
+    summary: Json,
+    console: "Console",
+) -> None:
+    """Print the oddest pictures, how many there are, and where the rest stands."""
+    from restore.images.document import shown
+
+    flagged = [entry for entry in judgements if entry.flagged]
+    for entry in flagged[:_MOST_PRINTED]:
+        console.print(f"{entry.score:.4g}  {shown(Path(entry.name))}", markup=False)
+    if len(flagged) > _MOST_PRINTED:
+        console.print(f"... and {len(flagged) - _MOST_PRINTED} more")
+    console.print(
+        f"{len(flagged)} of {len(judgements)} pictures lie above {detector.threshold:.4g}"
+        f"{f' or below {detector.low_threshold:.4g}' if detector.two_sided else ''}, "
+        f"which at most {100 * detector.rate:g} % of normal ones do"
+    )
+    if "classes" in summary:
+        _print_classes(summary["classes"], console)
+    page, again = shown(arguments.out / _PAGE), f"--model {shown(arguments.model or arguments.out)}"
+    console.print(f"to look at: {page}; all: {_TABLE}, {_RECORD}; for the next batch: {again}", markup=False)
+
+
+def _print_classes(classes: Json, console: "Console") -> None:
     from rich.table import Table
 
     table = Table("class", "pictures", "flagged", "AUROC")
     for name, row in classes.items():
         auroc = f"{row['auroc']:.4f}" if "auroc" in row else ""
-        table.add_row(name, str(row["pictures"]), f"{100 * row['flagged']:.1f} %", auroc)
+        table.add_row(plain(name), str(row["pictures"]), f"{100 * row['flagged']:.1f} %", auroc)
     console.print(table)
 
 
@@ -81,10 +145,39 @@ def _oddness(entry: "Judgement", detector: "Detector") -> float:
     return -entry.normal_share + 1e-9 * abs(math.log(max(entry.score, 1e-12) / max(median, 1e-12)))
 
 
-def write_tables(out: Path, summary: Json, judgements: "list[Judgement]") -> None:
-    """Write the record and the table of all pictures."""
-    import json
+def write_report(
+    arguments: argparse.Namespace,
+    detector: "Detector",
+    judgements: "list[Judgement]",
+    summary: Json,
+    with_bundle: bool,
+    progress: "Progress",
+) -> None:
+    """Write the network if it is new, the record, the table, heat maps of the flagged pictures and their page.
 
+    The record comes before the heat maps, so that a later run knows them all and can remove them.
+    """
+    from restore.models.bundle import save_bundle
+
+    _remove(_earlier_heat_maps(arguments.out))
+    if with_bundle:
+        save_bundle(arguments.out / _BUNDLE, detector.encoder.network.state_dict(), detector.encoder.card)
+    _write_tables(arguments.out, summary, judgements)
+    drawn = [entry for entry in judgements if entry.flagged][:_MOST_DRAWN]
+    _write_page(arguments, detector, summary, _write_heat_maps(arguments, detector, drawn, progress))
+
+
+def _remove(paths: list[Path]) -> None:
+    from restore.images.document import shown
+
+    for path in paths:
+        try:
+            path.unlink()
+        except OSError as error:
+            raise OutputError(f"{shown(path)}: cannot be removed ({error.strerror})") from error
+
+
+def _write_tables(out: Path, summary: Json, judgements: "list[Judgement]") -> None:
     from restore.codes.tables import table_as_bytes
     from restore.images.files import write_atomically
 
@@ -92,43 +185,51 @@ def write_tables(out: Path, summary: Json, judgements: "list[Judgement]") -> Non
         {"name": e.name, "label": e.label, "score": e.score, "normal_share": e.normal_share, "flagged": e.flagged}
         for e in judgements
     ]
-    text = json.dumps({**summary, "pictures": pictures}, indent=2, ensure_ascii=False)
     columns = ("flagged", "name", "label", "score", "normal_share")
-    write_atomically(out / "anomalies.csv", table_as_bytes(pictures, columns, ".csv"))
-    write_atomically(out / "anomalies.json", (text + "\n").encode())
+    write_atomically(out / _TABLE, table_as_bytes(pictures, columns, ".csv"))
+    write_atomically(out / _RECORD, (json.dumps({**summary, "pictures": pictures}, indent=2) + "\n").encode())
 
 
-def write_pictures(
-    arguments: argparse.Namespace,
-    detector: "Detector",
-    flagged: "list[Judgement]",
-    judged: int,
-    advance: "Callable[[], None]",
-) -> None:
-    """Heat maps of the flagged pictures, and the page that shows them; photos are read again, at their own size."""
-    import shlex
-
-    import restore
-    from restore.codes.heat import anomaly_page, heat_over, shown_picture
+def _write_heat_maps(
+    arguments: argparse.Namespace, detector: "Detector", drawn: "list[Judgement]", progress: "Progress"
+) -> "list[tuple[Judgement, Tensor, Tensor]]":
+    """Each picture as it is shown, and with its heat; photos are read again, at their own size."""
+    from restore.codes.heat import heat_over, shown_picture
     from restore.codes.pictures import open_pictures
     from restore.images.codec import encode
     from restore.images.files import write_atomically
     from restore.images.tensors import to_pixels
 
-    out = arguments.out
     source = open_pictures(arguments.source, detector.encoder.channels)
-    shown: list[tuple[Judgement, Tensor, Tensor]] = []
-    for entry in flagged:
+    pictures: list[tuple[Judgement, Tensor, Tensor]] = []
+    for entry in progress.track(drawn, description="drawing"):
         picture = shown_picture(source.image(entry.name))
         heat = heat_over(picture, entry.error)
-        write_atomically(out / "heat" / f"{entry.name}.png", encode(to_pixels(heat), ".png"))
-        shown.append((entry, picture, heat))
-        advance()
+        write_atomically(_heat_map(arguments.out, entry.name), encode(to_pixels(heat), ".png"))
+        pictures.append((entry, picture, heat))
+    return pictures
+
+
+def _write_page(
+    arguments: argparse.Namespace,
+    detector: "Detector",
+    summary: Json,
+    pictures: "list[tuple[Judgement, Tensor, Tensor]]",
+) -> None:
+    import shlex
+
+    import restore
+    from restore.codes.heat import anomaly_page
+    from restore.images.files import write_atomically
+
     lead = [
-        f"{len(flagged)} of {judged} pictures are given back unlike normal ones by a network that has seen normal "
-        f"pictures only; of further normal pictures, at most {100 * detector.rate:g} % would be flagged."
+        f"{summary['flagged']} of {summary['judged']} pictures are given back unlike normal ones by a network that has "
+        f"seen normal pictures only; of further normal pictures, at most {100 * detector.rate:g} % would be flagged."
     ]
-    counts = [("judged", str(judged)), ("flagged", str(len(flagged))), ("threshold", f"{detector.threshold:.4g}")]
+    if summary["flagged"] > len(pictures):
+        lead.append(f"The oddest {len(pictures)} are shown.")
+    counts = [(name, str(summary[name])) for name in ("judged", "flagged")]
+    counts.append(("threshold", f"{detector.threshold:.4g}"))
     command = shlex.join(["restore", *sys.argv[1:]])
-    page = anomaly_page(shown, lead, counts, command, f"restore anomalies {restore.__version__}")
-    write_atomically(out / "anomalies.html", page.encode())
+    page = anomaly_page(pictures, lead, counts, command, f"restore anomalies {restore.__version__}")
+    write_atomically(arguments.out / _PAGE, page.encode("utf-8", "backslashreplace"))  # arguments may be any bytes

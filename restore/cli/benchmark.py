@@ -80,6 +80,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="FILE",
         help="Markdown files whose tables are written anew from the results in --out",
     )
+    parser.add_argument("--record", action="store_true", help="write the bundles' scores into their cards")
     add_device_options(parser)
 
 
@@ -87,26 +88,40 @@ def run(arguments: argparse.Namespace) -> int:
     """Measure what is missing, then write all that --out holds as tables, JSON and CSV."""
     from rich.console import Console
 
-    from restore.benchmark.report import Report, machine_name
+    from restore.benchmark.cards import card_results
+    from restore.benchmark.machine import machine_name
+    from restore.benchmark.report import Report
     from restore.benchmark.tables import fill_in
+    from restore.devices import choose_device
     from restore.images.files import write_atomically
+    from restore.models.bundle import find_bundle, read_card, write_card
 
-    if not arguments.sets and arguments.speed is None and not arguments.document and not arguments.plots:
+    if not (arguments.sets or arguments.speed is not None or arguments.document or arguments.plots or arguments.record):
         arguments.sets = ["samples"]
     if arguments.repeat < 1:
         raise UsageError(f"--repeat: must be 1 or more, not {arguments.repeat}")
     documents = {path: _read(path) for path in arguments.document}  # before an hour of measuring, not after
     console = Console(highlight=False, soft_wrap=True)
-    console.print(machine_name())
+    machine = machine_name(choose_device(arguments.device))
+    console.print(machine)
     report = Report.open(arguments.out)
     if arguments.sets:
         _score(arguments, report, console)
     if arguments.speed is not None:
-        _measure_speed(arguments, report, console)
+        _measure_speed(arguments, report, machine, console)
     results = report.write()
     for path, text in documents.items():
         write_atomically(path, fill_in(text, results).encode())
         console.print(f"wrote the tables of {path}")
+    for bundle in arguments.bundle if arguments.record else ():
+        folder = find_bundle(bundle)
+        card = read_card(folder)
+        measured = card_results(results, bundle.rstrip("/"), card.weights_sha256)
+        for result in measured:
+            card.record(result)
+        if measured:
+            write_card(folder, card)
+        console.print(f"{folder}: {len(measured)} results recorded in its card")
     if arguments.sets:
         _print_quality(results, arguments.residual_report, console)
     if arguments.plots:
@@ -127,7 +142,6 @@ def _score(arguments: argparse.Namespace, report: "Report", console: "Console") 
 
     from restore.benchmark.plan import Plan, plan_cells, time_method
     from restore.benchmark.quality import INPUT, measure
-    from restore.benchmark.report import machine_name
     from restore.benchmark.sets import open_set
     from restore.inference.restorer import Restorer
 
@@ -155,14 +169,16 @@ def _score(arguments: argparse.Namespace, report: "Report", console: "Console") 
             report.store.keep(cell, measure(cell))
             progress.advance(task, len(cell.test_set.photos))
         for name, cell in {cell.contender.name: cell for cell in cells if cell.contender.kind != INPUT}.items():
-            origin = {"identity": cell.contender.identity, "machine": machine_name()}
+            origin = {"identity": cell.contender.identity, "machine": cell.contender.machine}
             if not origin.items() <= report.methods.get(name, {}).items():
                 progress.update(task, description=f"timing {name}")
-                report.methods[name] = time_method(cell, arguments.repeat) | origin
+                report.methods[name] = time_method(cell, arguments.repeat)
+                report.write()  # a method may take minutes
 
 
-def _measure_speed(arguments: argparse.Namespace, report: "Report", console: "Console") -> None:
-    from restore.benchmark.speed import PARTS, Setting
+def _measure_speed(arguments: argparse.Namespace, report: "Report", machine: str, console: "Console") -> None:
+    from restore.benchmark.measurement import Setting
+    from restore.benchmark.speed import PARTS
 
     setting = Setting(
         arguments.bundle[0],
@@ -174,7 +190,8 @@ def _measure_speed(arguments: argparse.Namespace, report: "Report", console: "Co
     )
     for part in arguments.speed or [part for part in _SPEED_PARTS if part != "growth"]:
         for measurement in PARTS[part](setting):
-            report.add_speed(part, measurement)
+            report.add_speed(part, measurement, machine)
+            report.write()  # what follows may fail, or never end
             console.print(f"{measurement.name:<76} {measurement.text:>28}")
 
 

@@ -2,15 +2,19 @@
 
 import argparse
 import sys
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from restore.cli.encode import SOURCE_HELP, tell_failure
-from restore.cli.options import add_device_option
-from restore.errors import ExitCode, OutputError, RestoreError, UsageError
+from restore.cli.options import SOURCE_HELP, add_device_option, add_overwrite_option, tell_failure
+from restore.errors import ExitCode, RestoreError, UsageError
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
+    from restore.codes.compress import Compressor
     from restore.codes.pictures import PictureSource
+    from restore.images.search import FoundImage
 
 __all__ = ["add_arguments", "run"]
 
@@ -35,7 +39,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="FILE",
         help=f"draw the middle of the first {_SHEET_ROWS} photos beside what comes back, and JPEG's: .png",
     )
-    parser.add_argument("--overwrite", action="store_true", help="replace files that exist; sources never are")
+    add_overwrite_option(parser)
     add_device_option(parser)
     parser.epilog = (
         "a/b.jpg becomes DIR/a/b.jpg.rac, which `restore decompress` turns into pixels with the same bundle and no "
@@ -43,83 +47,115 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
 
 
+@dataclass
+class _Tally:
+    """What has become of the photos so far.
+
+    Attributes:
+        pixels: Of those that were compressed.
+        size: Of their files, in bytes.
+        failed: How many could not be.
+        rows: Of the table.
+        cells: Of the sheet, in rows.
+    """
+
+    pixels: int = 0
+    size: int = 0
+    failed: int = 0
+    rows: list[dict[str, Any]] = field(default_factory=list)
+    cells: list[list[Any]] = field(default_factory=list)
+
+    def fail(self, photo: "FoundImage", error: Exception) -> None:
+        """Count and name a photo that cannot be read."""
+        self.failed += 1
+        tell_failure(photo, error)
+
+
 def run(arguments: argparse.Namespace) -> int:
     """Compress, and compare with JPEG if asked to."""
-    if not 0.0 < arguments.step < float("inf"):
-        raise UsageError(f"--step: must be above 0, not {arguments.step:g}")
+    _check(arguments)
     from rich.progress import track
 
     from restore.codes.compress import Compressor
     from restore.codes.encoder import Encoder
     from restore.codes.pictures import open_pictures
-    from restore.codes.sheets import contact_sheet
-    from restore.codes.tables import TABLE_SUFFIXES, check_suffix, table_as_bytes
-    from restore.images.codec import encode
-    from restore.images.files import check_target_folder, write_atomically
+    from restore.images.files import check_target_folder
+
+    compressor = Compressor(Encoder.from_bundle(arguments.bundle, arguments.device))
+    source = open_pictures(arguments.source, None)
+    targets = _targets(source, arguments)
+    check_target_folder(arguments.out)
+    tally = _Tally()
+    batches = source.batches(1, tally.fail)
+    for batch in track(batches, "compressing", len(source), disable=not sys.stderr.isatty()):
+        (name,) = batch.names
+        _compress(arguments, compressor, name, batch.images[0], targets[name], tally)
+    if tally.pixels:
+        done = f"{len(source) - tally.failed} compressed, {8 * tally.size / tally.pixels:.3f} bits per pixel"
+        print(f"{source.name}: {done}" + (f", {tally.failed} failed" if tally.failed else ""))
+    if tally.rows:
+        _print_means(tally.rows)
+        _write_comparison(arguments, tally)
+    return ExitCode.FAILED if tally.failed else ExitCode.OK
+
+
+def _check(arguments: argparse.Namespace) -> None:
+    if not 0.0 < arguments.step < float("inf"):
+        raise UsageError(f"--step: must be above 0, not {arguments.step:g}")
+    from restore.codes.tables import TABLE_SUFFIXES, check_suffix
 
     if arguments.table is not None:
         check_suffix(arguments.table, TABLE_SUFFIXES)
     if arguments.sheet is not None:
         check_suffix(arguments.sheet, (".png",))
-    compressor = Compressor(Encoder.from_bundle(arguments.bundle, arguments.device))
-    source = open_pictures(arguments.source, None)
-    targets = _targets(source, arguments.out, arguments.overwrite)
-    check_target_folder(arguments.out)
-    rows: list[dict[str, Any]] = []
-    cells: list[Any] = []
-    pixels = size = failed = 0
-
-    def failure(photo: Any, error: Exception) -> None:
-        nonlocal failed
-        failed += 1
-        tell_failure(photo, error)
-
-    batches = source.batches(1, failure)
-    for batch in track(batches, "compressing", len(source), disable=not sys.stderr.isatty()):
-        (name,), image = batch.names, batch.images[0]
-        try:
-            photo = compressor.compress(image, arguments.step)
-        except RestoreError as error:
-            print(f"failed: {name}: {error}", file=sys.stderr)
-            failed += 1
-            continue
-        data = photo.to_bytes()
-        write_atomically(targets[name], data)
-        pixels += image[0].numel()
-        size += len(data)
-        if arguments.table is not None or arguments.sheet is not None:
-            row, pictures = _compared(name, image, compressor.decompress(photo), len(data))
-            rows.append(row)
-            if len(cells) < _SHEET_ROWS:
-                cells.append(pictures)
-    if pixels:
-        print(f"{source.name}: {len(source) - failed} compressed, {8 * size / pixels:.3f} bits per pixel", end="")
-        print(f", {failed} failed" if failed else "")
-    if rows:
-        _print_means(rows)
-        if arguments.table is not None:
-            data = table_as_bytes(rows, list(rows[0]), arguments.table.suffix.lower())
-            write_atomically(arguments.table, data)
-        if arguments.sheet is not None:
-            write_atomically(arguments.sheet, encode(contact_sheet(cells), ".png"))
-    return ExitCode.FAILED if failed else ExitCode.OK
 
 
-def _targets(source: "PictureSource", out: Path, overwrite: bool) -> dict[str, Path]:
+def _targets(source: "PictureSource", arguments: argparse.Namespace) -> dict[str, Path]:
     """Where each picture goes, by its name; everything that can be wrong with a place is found here."""
     from restore.codes.container import SUFFIX
-    from restore.images.files import plan_outputs
+    from restore.images.files import check_outputs, plan_outputs
 
-    plans = {plan.relative.as_posix(): plan for plan in plan_outputs(source.photos, out)}
-    targets = {name: out / (name + SUFFIX) for name in source.names}
-    for name, target in targets.items():
-        if target.is_dir():
-            raise OutputError(f"{target}: is a folder where a result should go; choose another --out folder")
-        if name in plans and target.exists() and target.samefile(plans[name].source):
-            raise OutputError(f"{target}: would replace a source; choose another --out folder")
-        if target.exists() and not overwrite:
-            raise OutputError(f"{target}: is there already; choose another --out folder, or --overwrite")
+    plan_outputs(source.photos, arguments.out)  # refuses names that would meet on other systems
+    targets = {name: arguments.out / (name + SUFFIX) for name in source.names}
+    further = [path for path in (arguments.table, arguments.sheet) if path is not None]
+    check_outputs(source.photos, [*targets.values(), *further], arguments.overwrite)
     return targets
+
+
+def _compress(
+    arguments: argparse.Namespace, compressor: "Compressor", name: str, image: "Tensor", target: Path, tally: _Tally
+) -> None:
+    from restore.images.document import shown
+    from restore.images.files import write_atomically
+
+    try:
+        photo = compressor.compress(image, arguments.step)
+    except RestoreError as error:
+        print(f"failed: {shown(Path(name))}: {error}", file=sys.stderr)
+        tally.failed += 1
+        return
+    data = photo.to_bytes()
+    write_atomically(target, data)
+    tally.pixels += image[0].numel()
+    tally.size += len(data)
+    if arguments.table is not None or arguments.sheet is not None:
+        row, pictures = _compared(name, image, compressor.decompress(photo), len(data))
+        tally.rows.append(row)
+        if len(tally.cells) < _SHEET_ROWS:
+            tally.cells.append(pictures)
+
+
+def _write_comparison(arguments: argparse.Namespace, tally: _Tally) -> None:
+    from restore.codes.sheets import contact_sheet
+    from restore.codes.tables import table_as_bytes
+    from restore.images.codec import encode
+    from restore.images.files import write_atomically
+
+    if arguments.table is not None:
+        data = table_as_bytes(tally.rows, list(tally.rows[0]), arguments.table.suffix.lower())
+        write_atomically(arguments.table, data)
+    if arguments.sheet is not None:
+        write_atomically(arguments.sheet, encode(contact_sheet(tally.cells), ".png"))
 
 
 def _compared(name: str, clean: Any, restored: Any, size: int) -> tuple[dict[str, Any], list[Any]]:
@@ -128,12 +164,14 @@ def _compared(name: str, clean: Any, restored: Any, size: int) -> tuple[dict[str
 
     from restore.codes.rates import match_jpeg, rate
     from restore.codes.sheets import Cell
+    from restore.codes.tables import rounded
+    from restore.images.document import shown
     from restore.images.tensors import to_pixels
 
     jpeg = match_jpeg(to_pixels(clean), size)
     rated = rate(name, clean, restored, size, jpeg)
     captions = (
-        name,
+        shown(Path(name)),
         f"{rated.bits_per_pixel:.3f} bits per pixel, {rated.psnr:.2f} dB",
         f"JPEG {rated.jpeg_quality}: {rated.jpeg_bits_per_pixel:.3f} bits per pixel, {rated.jpeg_psnr:.2f} dB",
     )
@@ -141,8 +179,7 @@ def _compared(name: str, clean: Any, restored: Any, size: int) -> tuple[dict[str
         Cell(_middle(pixels), caption)
         for pixels, caption in zip((to_pixels(clean), to_pixels(restored), jpeg.pixels), captions, strict=True)
     ]
-    row = {key: float(f"{value:.6g}") if isinstance(value, float) else value for key, value in asdict(rated).items()}
-    return row, cells
+    return rounded(asdict(rated)), cells
 
 
 def _middle(pixels: Any) -> Any:

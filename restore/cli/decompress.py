@@ -6,11 +6,11 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from restore.cli.options import add_device_option
+from restore.cli.options import add_device_option, add_overwrite_option
 from restore.errors import ExitCode, OutputError, RestoreError, UsageError
 
 if TYPE_CHECKING:
-    from restore.images.files import FoundImage
+    from restore.images.search import FoundImage
 
 __all__ = ["add_arguments", "run"]
 
@@ -21,7 +21,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--bundle", required=True, metavar="BUNDLE", help="the one that they were compressed with")
     parser.add_argument("--out", required=True, type=Path, metavar="DIR", help="folder for the photos")
     parser.add_argument("--format", default="png", metavar="NAME", help="png, tif, jpg ... (default: %(default)s)")
-    parser.add_argument("--overwrite", action="store_true", help="replace photos that exist")
+    add_overwrite_option(parser)
     add_device_option(parser)
     parser.epilog = (
         "A file that is damaged, cut, of another program or of another bundle is refused with a reason, and the others "
@@ -38,17 +38,16 @@ def run(arguments: argparse.Namespace) -> int:
     from restore.codes.encoder import Encoder
     from restore.images.codec import ENCODABLE_SUFFIXES, encode
     from restore.images.document import shown
-    from restore.images.files import check_target_folder, plan_outputs, write_atomically
+    from restore.images.files import check_outputs, check_target_folder, plan_outputs, write_atomically
     from restore.images.tensors import to_pixels
 
     suffix = "." + arguments.format.lower().removeprefix(".")
     if suffix not in ENCODABLE_SUFFIXES:
         raise UsageError(f"format {arguments.format!r}: use one of {', '.join(sorted(ENCODABLE_SUFFIXES))}")
     compressor = Compressor(Encoder.from_bundle(arguments.bundle, arguments.device))
-    plans = plan_outputs(_found(arguments.sources), arguments.out, file_format=suffix)
-    for plan in plans:
-        if plan.target.exists() and not arguments.overwrite:
-            raise OutputError(f"{plan.target}: is there already; choose another --out folder, or --overwrite")
+    found = _found(arguments.sources)
+    plans = plan_outputs(found, arguments.out, file_format=suffix)
+    check_outputs(found, [plan.target for plan in plans], arguments.overwrite)
     check_target_folder(arguments.out)
     failed = 0
     for plan in track(plans, "decompressing", disable=not sys.stderr.isatty()):
@@ -74,7 +73,7 @@ def _read(path: Path) -> bytes:
 def _found(sources: list[Path]) -> "list[FoundImage]":
     """Compressed photos under the names that they had; folders are searched to the bottom."""
     from restore.codes.container import SUFFIX
-    from restore.images.files import FoundImage
+    from restore.images.search import FoundImage
 
     found: list[FoundImage] = []
     for source in sources:

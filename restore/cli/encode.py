@@ -1,24 +1,18 @@
 """`restore encode`: the codes of pictures, as a table, a map, near-duplicates and nearest neighbours."""
 
 import argparse
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from restore.cli.options import add_device_option
+from restore.cli.options import SOURCE_HELP, add_device_option, add_overwrite_option, tell_failure
 from restore.errors import UsageError
 
 if TYPE_CHECKING:
     from restore.codes.encoder import Codes, Encoder
     from restore.codes.pictures import PictureSource
-    from restore.images.files import FoundImage
 
-__all__ = ["SOURCE_HELP", "add_arguments", "run", "tell_failure"]
+__all__ = ["add_arguments", "run"]
 
-SOURCE_HELP = (
-    "photo, folder to search to the bottom, or quoted pattern; or a set: digits, mnist:FOLDER, fashion:FOLDER, "
-    "cifar10:FOLDER, with :train behind it for its training part"
-)
 _PARTS = ("first", "second", "distance", "relative")
 _THUMBNAIL = 120
 _MOST_ROWS = 12
@@ -62,6 +56,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     alike.add_argument("--count", type=int, default=5, help="neighbours to find (default: %(default)s)")
     alike.add_argument("--table", type=Path, metavar="FILE", help="write the neighbours: .csv or .json")
     alike.add_argument("--sheet", type=Path, metavar="FILE", help="draw duplicates and neighbours: .png")
+    add_overwrite_option(parser)
     parser.add_argument("--batch", type=int, default=64, help="pictures at a time (default: %(default)s)")
     add_device_option(parser)
     parser.epilog = (
@@ -72,30 +67,21 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Encode, and write what was asked for."""
-    if not (arguments.out or arguments.plot or arguments.duplicates or arguments.neighbours):
-        raise UsageError("nothing to write: give --out, --plot, --duplicates or --neighbours")
-    if arguments.batch < 1:
-        raise UsageError(f"--batch: must be 1 or more, not {arguments.batch}")
-    from restore.codes.tables import CODE_SUFFIXES, TABLE_SUFFIXES, check_suffix, codes_as_bytes
-    from restore.images.files import write_atomically
+    from restore.images.files import check_outputs
 
-    # What can be wrong with names is found out before an hour of encoding, not after.
-    for path, suffixes in (
-        (arguments.out, CODE_SUFFIXES),
-        (arguments.duplicates, TABLE_SUFFIXES),
-        (arguments.table, TABLE_SUFFIXES),
-        (arguments.plot, (".png",)),
-        (arguments.sheet, (".png",)),
-    ):
-        if path is not None:
-            check_suffix(path, suffixes)
-
+    _check(arguments)
     from restore.codes.encoder import Encoder
     from restore.codes.pictures import open_pictures
 
     encoder = Encoder.from_bundle(arguments.bundle, arguments.device)
     size = encoder.size if arguments.size is None else arguments.size
     source = open_pictures(arguments.source, encoder.channels, size)
+    asked = _asked(arguments, encoder, source, size)
+    check_outputs(
+        [*source.photos, *([] if asked is None else asked.photos)],
+        [path for path, _ in _outputs(arguments)],
+        arguments.overwrite,
+    )
     codes = _encode(encoder, source, arguments.batch)
     numbers, rows, columns = codes.shape
     print(
@@ -103,29 +89,60 @@ def run(arguments: argparse.Namespace) -> int:
         f"{numbers} x {rows} x {columns} = {codes.vectors.shape[1]} numbers"
     )
     if arguments.out:
-        about = {
-            "source": arguments.source,
-            "bundle": encoder.card.name,
-            "weights_sha256": encoder.card.weights_sha256,
-            "size": size,
-        }
-        write_atomically(arguments.out, codes_as_bytes(codes, about, check_suffix(arguments.out, CODE_SUFFIXES)))
+        _write_codes(arguments, encoder, codes, size)
     if arguments.plot:
         _plot(arguments, source, codes)
     sheet = _find_duplicates(arguments, source, codes) if arguments.duplicates else []
     if arguments.neighbours:
-        sheet = [*_find_neighbours(arguments, encoder, source, codes, size), *sheet]
+        sheet = [*_find_neighbours(arguments, encoder, source, asked, codes), *sheet]
     if arguments.sheet and sheet:
         from restore.codes.sheets import contact_sheet
         from restore.images.codec import encode
+        from restore.images.files import write_atomically
 
         write_atomically(arguments.sheet, encode(contact_sheet(sheet), ".png"))
     return 0
 
 
-def tell_failure(_photo: "FoundImage", error: Exception) -> None:
-    """One line for a photo that cannot be read."""
-    print(f"left out: {error}", file=sys.stderr)
+def _check(arguments: argparse.Namespace) -> None:
+    """What can be wrong with options is found out before an hour of encoding, not after."""
+    if not (arguments.out or arguments.plot or arguments.duplicates or arguments.neighbours):
+        raise UsageError("nothing to write: give --out, --plot, --duplicates or --neighbours")
+    if arguments.batch < 1:
+        raise UsageError(f"--batch: must be 1 or more, not {arguments.batch}")
+    from restore.codes.tables import check_suffix
+
+    for path, suffixes in _outputs(arguments):
+        check_suffix(path, suffixes)
+
+
+def _outputs(arguments: argparse.Namespace) -> list[tuple[Path, tuple[str, ...]]]:
+    """Files that were asked for, and what their names may end in."""
+    from restore.codes.tables import CODE_SUFFIXES, TABLE_SUFFIXES
+
+    outputs = (
+        (arguments.out, CODE_SUFFIXES),
+        (arguments.duplicates, TABLE_SUFFIXES),
+        (arguments.table, TABLE_SUFFIXES),
+        (arguments.plot, (".png",)),
+        (arguments.sheet, (".png",)),
+    )
+    return [(path, suffixes) for path, suffixes in outputs if path is not None]
+
+
+def _asked(
+    arguments: argparse.Namespace, encoder: "Encoder", source: "PictureSource", size: int
+) -> "PictureSource | None":
+    """The picture whose neighbours are wanted; None if it is one of the source, or there is none."""
+    from restore.codes.pictures import open_pictures
+
+    text = arguments.neighbours
+    if not text or source.name_of(text) is not None:
+        return None
+    asked = open_pictures(text, encoder.channels, size)
+    if len(asked) > 1:
+        raise UsageError(f"--neighbours: {text} holds {len(asked)} pictures; name one")
+    return asked
 
 
 def _encode(encoder: "Encoder", source: "PictureSource", batch: int) -> "Codes":
@@ -136,6 +153,19 @@ def _encode(encoder: "Encoder", source: "PictureSource", batch: int) -> "Codes":
     with Progress(console=console, disable=not console.is_terminal) as progress:
         task = progress.add_task("encoding", total=len(source))
         return encoder.encode_all(source, batch, tell_failure, lambda count: progress.advance(task, count))
+
+
+def _write_codes(arguments: argparse.Namespace, encoder: "Encoder", codes: "Codes", size: int) -> None:
+    from restore.codes.tables import codes_as_bytes
+    from restore.images.files import write_atomically
+
+    about = {
+        "source": arguments.source,
+        "bundle": encoder.card.name,
+        "weights_sha256": encoder.card.weights_sha256,
+        "size": size,
+    }
+    write_atomically(arguments.out, codes_as_bytes(codes, about, arguments.out.suffix.lower()))
 
 
 def _plot(arguments: argparse.Namespace, source: "PictureSource", codes: "Codes") -> None:
@@ -155,11 +185,12 @@ def _find_duplicates(arguments: argparse.Namespace, source: "PictureSource", cod
 
     from restore.codes.neighbours import near_duplicates
     from restore.codes.sheets import Cell
-    from restore.codes.tables import table_as_bytes
+    from restore.codes.tables import rounded, table_as_bytes
+    from restore.images.document import shown
     from restore.images.files import write_atomically
 
     pairs = near_duplicates(codes, arguments.limit)
-    rows = [{name: _rounded(value) for name, value in asdict(pair).items()} for pair in pairs]
+    rows = [rounded(asdict(pair)) for pair in pairs]
     data = table_as_bytes(rows, ("group", *_PARTS), arguments.duplicates.suffix.lower())
     write_atomically(arguments.duplicates, data)
     groups: dict[int, dict[str, float]] = {}
@@ -171,7 +202,7 @@ def _find_duplicates(arguments: argparse.Namespace, source: "PictureSource", cod
     largest = sorted(groups.values(), key=len, reverse=True)[:_MOST_ROWS]
     return [
         [
-            Cell(source.thumbnail(name, _THUMBNAIL), f"{name}\n{relative:.3f}" if relative else name)
+            Cell(source.thumbnail(name, _THUMBNAIL), shown(Path(name)) + (f"\n{relative:.3f}" if relative else ""))
             for name, relative in list(group.items())[:_MOST_COLUMNS]
         ]
         for group in (largest if arguments.sheet else [])
@@ -179,37 +210,34 @@ def _find_duplicates(arguments: argparse.Namespace, source: "PictureSource", cod
 
 
 def _find_neighbours(
-    arguments: argparse.Namespace, encoder: "Encoder", source: "PictureSource", codes: "Codes", size: int
+    arguments: argparse.Namespace,
+    encoder: "Encoder",
+    source: "PictureSource",
+    asked: "PictureSource | None",
+    codes: "Codes",
 ) -> list[Any]:
     from dataclasses import asdict
 
     from restore.codes.neighbours import nearest
-    from restore.codes.pictures import open_pictures
     from restore.codes.sheets import Cell
-    from restore.codes.tables import table_as_bytes
+    from restore.codes.tables import rounded, table_as_bytes
+    from restore.images.document import shown
     from restore.images.files import write_atomically
 
-    here = source.name_of(arguments.neighbours)
+    here = source.name_of(arguments.neighbours) if asked is None else None
+    holder, name = (source, str(here)) if asked is None else (asked, asked.names[0])
     if here in codes.names:
-        asked, name, vector = source, here, codes.vectors[codes.names.index(here)]
+        vector = codes.vectors[codes.names.index(here)]
     else:
-        asked = open_pictures(arguments.neighbours, encoder.channels, size)
-        found = encoder.encode_all(asked)
-        if len(found.names) > 1:
-            raise UsageError(f"--neighbours: {arguments.neighbours} holds {len(found.names)} pictures; name one")
-        name, vector = found.names[0], found.vectors[0]
+        vector = encoder.encode(holder.image(name)[None]).flatten().numpy()
     neighbours = nearest(codes, vector, arguments.count, here)
     for neighbour in neighbours:
-        print(f"{neighbour.relative:7.3f}  {neighbour.name}")
+        print(f"{neighbour.relative:7.3f}  {shown(Path(neighbour.name))}")
     if arguments.table:
-        rows = [{key: _rounded(value) for key, value in asdict(neighbour).items()} for neighbour in neighbours]
+        rows = [rounded(asdict(neighbour)) for neighbour in neighbours]
         suffix = arguments.table.suffix.lower()
         write_atomically(arguments.table, table_as_bytes(rows, ("name", "distance", "relative"), suffix))
     if not arguments.sheet:
         return []
-    cells = [Cell(source.thumbnail(n.name, _THUMBNAIL), f"{n.name}\n{n.relative:.3f}") for n in neighbours]
-    return [[Cell(asked.thumbnail(name, _THUMBNAIL), f"{name}\nasked for"), *cells]]
-
-
-def _rounded(value: Any) -> Any:
-    return float(f"{value:.6g}") if isinstance(value, float) else value
+    cells = [Cell(source.thumbnail(n.name, _THUMBNAIL), f"{shown(Path(n.name))}\n{n.relative:.3f}") for n in neighbours]
+    return [[Cell(holder.thumbnail(name, _THUMBNAIL), f"{shown(Path(name))}\nasked for"), *cells]]

@@ -9,7 +9,7 @@ from restore.cli.options import PROTOCOL_NAMES, add_device_options
 from restore.errors import UsageError
 
 if TYPE_CHECKING:
-    from restore.images.files import FoundImage
+    from restore.images.search import FoundImage
     from restore.inference.evaluate import ImageScores
 
 __all__ = ["add_arguments", "run"]
@@ -27,7 +27,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="damage to score on; what the bundle is meant for if left out",
     )
     parser.add_argument(
-        "--sigma", nargs="+", type=float, default=[15.0, 25.0, 50.0], help="noise levels in 8-bit units"
+        "--sigma",
+        nargs="+",
+        type=float,
+        help="noise levels in 8-bit units, for gaussian-awgn and clipped-8bit (default: 15 25 50)",
     )
     parser.add_argument("--seed", type=int, default=0, help="of the damage (default: %(default)s)")
     parser.add_argument("--csv", type=Path, metavar="FILE", help="write one line per photo and condition")
@@ -40,9 +43,10 @@ def run(arguments: argparse.Namespace) -> int:
     """Score, print a table, and write what was asked for."""
     from rich.progress import track
 
-    from restore.images.files import find_images, write_atomically
+    from restore.images.files import write_atomically
+    from restore.images.search import find_images
     from restore.inference.evaluate import evaluate, rows_as_csv
-    from restore.inference.protocols import build_protocol
+    from restore.inference.protocols import NOISE_PROTOCOLS, SIGMAS, build_protocol
     from restore.inference.restorer import Restorer
 
     if arguments.folder is None:
@@ -55,7 +59,9 @@ def run(arguments: argparse.Namespace) -> int:
         raise UsageError(f"{arguments.folder}: holds no photos")
     restorer = Restorer.from_bundle(arguments.bundle, arguments.device, arguments.precision, arguments.tile)
     chosen = arguments.protocol or (restorer.card.protocol if restorer.card else "") or "gaussian-awgn"
-    protocol = build_protocol(chosen, arguments.sigma)
+    if arguments.sigma and chosen not in NOISE_PROTOCOLS:
+        raise UsageError(f"--sigma: {chosen} has levels of its own; it is for {' and '.join(NOISE_PROTOCOLS)}")
+    protocol = build_protocol(chosen, arguments.sigma or SIGMAS)
     rows = list(
         track(
             evaluate(restorer.restore, photos, protocol, arguments.seed, not arguments.no_baseline),
@@ -65,11 +71,12 @@ def run(arguments: argparse.Namespace) -> int:
         )
     )
     print(f"{arguments.bundle} on {name}, protocol {chosen}, seed {arguments.seed}, {restorer.precision}")
-    _print_table(rows, [condition.baseline.name for condition in protocol.conditions])
+    baselines = [condition.baseline.name for condition in protocol.conditions]
+    _print_table(rows, baselines)
     if arguments.csv:
         write_atomically(arguments.csv, rows_as_csv(rows).encode())
     if arguments.record:
-        _record(arguments, chosen, name, photos, rows, restorer.precision)
+        _record(arguments, chosen, name, photos, rows, baselines, restorer.precision)
     return 0
 
 
@@ -99,6 +106,7 @@ def _record(
     name: str,
     photos: "list[FoundImage]",
     rows: "list[ImageScores]",
+    baselines: list[str],
     precision: str,
 ) -> None:
     from restore.inference.evaluate import fingerprint, summarise
@@ -106,15 +114,18 @@ def _record(
 
     folder = find_bundle(arguments.bundle)
     card = read_card(folder)
-    key = {"protocol": protocol, "set": name, "seed": arguments.seed}
-    card.metrics = [entry for entry in card.metrics if {part: entry.get(part) for part in key} != key]
-    card.metrics.append(
+    card.record(
         {
-            **key,
+            "protocol": protocol,
+            "set": name,
+            "seed": arguments.seed,
             "images": len(photos),
             "fingerprint": fingerprint(photos),
             "precision": precision,
-            "results": summarise(rows),
+            "results": [
+                entry | ({"baseline": baseline} if "baseline_psnr" in entry else {})
+                for entry, baseline in zip(summarise(rows), baselines, strict=True)
+            ],
         }
     )
     write_card(folder, card)

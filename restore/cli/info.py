@@ -2,9 +2,10 @@
 
 import argparse
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 from restore.errors import UsageError
 
@@ -26,6 +27,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Print."""
     from restore.models.bundle import load_bundle, shipped_bundles
+    from restore.models.cards import facts_of
 
     if arguments.document is not None:
         _write(arguments.document, [arguments.bundle] if arguments.bundle else shipped_bundles())
@@ -37,19 +39,8 @@ def run(arguments: argparse.Namespace) -> int:
         print(json.dumps(asdict(bundle.card), indent=2, ensure_ascii=False))
         return 0
     card = bundle.card
-    parameters = sum(parameter.numel() for parameter in bundle.network.parameters())
-    lines = {
-        "name": card.name,
-        "does": card.description,
-        "network": f"{card.network['name']} {card.network['config']}, {parameters / 1e6:.2f} M parameters",
-        "known pixels": "come back untouched" if card.composites else "may change",
-        "data": card.data,
-        "licence": card.licence,
-        "limits": " ".join(card.limits),
-        **{name.replace("_", " "): value for name, value in card.training.items() if not isinstance(value, dict)},
-        "versions": ", ".join(f"{name} {version}" for name, version in card.versions.items() if version),
-        "weights": f"{bundle.path}, sha256 {card.weights_sha256[:16]}…, intact",
-    }
+    lines = {"name": card.name, "does": card.description, **facts_of(bundle), "limits": " ".join(card.limits)}
+    lines["weights"] += f", {bundle.path}, intact"
     width = max(map(len, lines))
     for name, value in lines.items():
         if value != "":
@@ -57,13 +48,15 @@ def run(arguments: argparse.Namespace) -> int:
     for result in card.metrics:
         print(f"\n{result['protocol']} on {result['set']} ({result['images']} images), seed {result['seed']}")
         for row in result["results"]:
-            scores = ", ".join(
-                f"{name.replace('_', ' ')} {value:.2f} dB" if name.endswith("psnr") else f"{name} {value:.4f}"
-                for name, value in row.items()
-                if name in {"psnr", "ssim", "hole_psnr", "input_psnr", "input_hole_psnr", "baseline_psnr"}
-            )
-            print(f"  {row['condition']:<20} {scores}")
+            print(f"  {row['condition']:<20} {', '.join(_scores(row))}")
     return 0
+
+
+def _scores(row: Mapping[str, Any]) -> Iterator[str]:
+    for name, value in row.items():
+        if name.endswith(("psnr", "ssim")):
+            words = name.replace("baseline", row.get("baseline", "baseline")).replace("_", " ")
+            yield f"{words} {value:.2f} dB" if name.endswith("psnr") else f"{words} {value:.4f}"
 
 
 def _write(document: Path, names: Sequence[str]) -> None:

@@ -1,11 +1,39 @@
 """Options that several commands share; names and help once."""
 
 import argparse
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
 
-__all__ = ["PROTOCOL_NAMES", "add_device_option", "add_device_options"]
+if TYPE_CHECKING:
+    from restore.images.search import FoundImage
+
+__all__ = [
+    "PROTOCOL_NAMES",
+    "SOURCE_HELP",
+    "add_device_option",
+    "add_device_options",
+    "add_overwrite_option",
+    "plain",
+    "tell_failure",
+]
+
+SOURCE_HELP = (
+    "photo, folder to search to the bottom, or quoted pattern; or a set: digits, mnist:FOLDER, fashion:FOLDER, "
+    "cifar10:FOLDER, with :train behind it for its training part"
+)
 
 # Those of restore.inference.protocols, which takes seconds to import; a test compares them.
-PROTOCOL_NAMES = ("gaussian-awgn", "clipped-8bit", "camera-noise", "gaussian-blur", "holes", "holes-by-share", "clean")
+PROTOCOL_NAMES = (
+    "gaussian-awgn",
+    "clipped-8bit",
+    "camera-noise",
+    "gaussian-blur",
+    "motion-blur",
+    "holes",
+    "holes-by-share",
+    "clean",
+)
 
 
 def add_device_option(parser: argparse.ArgumentParser) -> None:
@@ -30,3 +58,22 @@ def add_device_options(parser: argparse.ArgumentParser, precision: str = "auto")
         help="longest side of the pieces that a large photo is cut into: smaller needs less memory "
         "(default: by the network)",
     )
+
+
+def add_overwrite_option(parser: argparse.ArgumentParser) -> None:
+    """`--overwrite`; see `restore.images.files.check_outputs`."""
+    parser.add_argument("--overwrite", action="store_true", help="replace results that exist; sources never are")
+
+
+def plain(name: str) -> str:
+    """A name for a table or a bar of rich: one printable line, in which brackets are brackets."""
+    from rich.markup import escape
+
+    from restore.images.document import shown
+
+    return escape(shown(Path(name)))
+
+
+def tell_failure(_photo: "FoundImage", error: Exception) -> None:
+    """One line for a photo that cannot be read."""
+    print(f"left out: {error}", file=sys.stderr)

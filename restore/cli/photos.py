@@ -2,14 +2,18 @@
 
 import argparse
 import contextlib
+import math
+import os
 import shlex
 import sys
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Generator, Iterable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from restore.cli.options import add_device_options
-from restore.errors import ExitCode, UsageError
+from restore.errors import BundleError, ExitCode, OutputError, UsageError
+from restore.images.formats import FORMATS, RAW_SUFFIXES
 
 if TYPE_CHECKING:
     from restore.inference.outcome import BatchOptions, PhotoResult
@@ -55,9 +59,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     masks.add_argument("--dilate", type=int, default=0, metavar="PIXELS", help="widen what is missing (default: 0)")
     views = parser.add_argument_group("what to look at")
     views.add_argument("--report", type=Path, metavar="FILE", help="what became of each photo: .html, .csv or .json")
-    views.add_argument("--compare", action="store_true", help="write source and result side by side beside each result")
-    views.add_argument("--residual", action="store_true", help="write what was removed beside each result")
-    views.add_argument("--dry-run", action="store_true", help="say what would be done, and write nothing")
+    views.add_argument(
+        "--compare", action="store_true", help="source and result side by side, beside each result: NAME.compare.jpg"
+    )
+    views.add_argument(
+        "--residual", action="store_true", help="what was removed, beside each result: NAME.residual.png"
+    )
+    views.add_argument(
+        "--dry-run",
+        action="store_true",
+        help="say what would be done, by names and by the journal, without a look at the pixels; write nothing",
+    )
     views.add_argument("--limit", type=int, metavar="N", help="stop after so many photos that were not done before")
     add_device_options(parser, precision="fast")
     parser.add_argument(
@@ -66,13 +78,21 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--max-megapixels", type=float, metavar="N", help="refuse larger photos, against files that lie (default: 500)"
     )
+    heif = {suffix for suffix, name in FORMATS.items() if name == "HEIF"}
     parser.epilog = (
         "Sources are never written. A result is whole or not there; what a run was doing is in restore-journal.jsonl "
         "in the folder of the results, so that a second run does only what is left. "
         "A photo that cannot be read is reported and the rest go on. "
-        "Exit code: 0 all restored, copied or skipped, 1 some failed, 2 wrong usage, 130 interrupted. "
+        "Exit code: 0 all restored, copied or skipped, 1 some failed, 2 nothing was begun: wrong usage, or a bundle or "
+        "an --out folder that does not work, 130 interrupted. "
+        f"Formats that are read and written: {_listed(FORMATS.keys() - heif)}; with the extra restore[heic] "
+        f"{_listed(heif)}. Read with the extra restore[raw], and written as TIFF: {_listed(RAW_SUFFIXES)}. "
         "docs/batch.md says what happens to files, exactly."
     )
+
+
+def _listed(suffixes: Iterable[str]) -> str:
+    return ", ".join(sorted(suffixes))
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -80,19 +100,63 @@ def run(arguments: argparse.Namespace) -> int:
     # Everything that can be wrong with the arguments, before torch takes its seconds.
     if arguments.limit is not None and arguments.limit < 0:
         raise UsageError(f"--limit: must be 0 or more, not {arguments.limit}")
+    if arguments.workers < 1:
+        raise UsageError(f"--workers: must be 1 or more, not {arguments.workers}")
+    if arguments.max_megapixels is not None and not 0.0 < arguments.max_megapixels * 1e6 < math.inf:
+        raise UsageError(f"--max-megapixels: must be a number above 0, not {arguments.max_megapixels:g}")
+    if arguments.report is not None and os.path.isdir(arguments.report):  # noqa: PTH112  # Path.is_dir may raise
+        raise UsageError(f"{arguments.report}: is a folder; --report needs a file")
     if not arguments.sources and arguments.from_file is None:
         raise UsageError("no photos: name files, folders or patterns, or give a list with --from-file")
+    try:
+        return _run(arguments)
+    except (BundleError, OutputError) as error:  # of one photo, they are in its result: nothing has begun here
+        raise UsageError(str(error)) from error
 
-    from restore.images.document import MAX_PIXELS
-    from restore.inference.masks import MaskFolder
-    from restore.inference.outcome import BatchOptions
+
+def _run(arguments: argparse.Namespace) -> int:
+    from restore.images.files import check_collisions
     from restore.inference.photos import plan_photos
-    from restore.inference.report import check_report, write_report
+    from restore.inference.report import MOST_COMPARISONS, check_report
     from restore.inference.restorer import Restorer
 
     if arguments.report is not None:
         check_report(arguments.report)
-    options = BatchOptions(
+    options = _options(arguments)
+    listed = _read_list(arguments.from_file)
+    plan = plan_photos(arguments.sources, arguments.out, listed, arguments.suffix, arguments.format)
+    if options.views:
+        check_collisions(plan.plans, options.views)
+    restorer = Restorer.from_bundle(arguments.bundle, arguments.device, arguments.precision, arguments.tile)
+    if arguments.dry_run:
+        return _say_what_would_be_done(plan, restorer, options, arguments.limit)
+    running = plan.run(restorer, options, arguments.limit)
+    others = f", and {_count(plan.found.others, 'other file')}, left out" if plan.found.others else ""
+    print(
+        f"{_count(len(plan.plans), 'photo')}{others}; bundle {arguments.bundle}, {restorer.precision} on "
+        f"{restorer.device}",
+        file=sys.stderr,
+    )
+    results, whole = _Results(MOST_COMPARISONS), True
+    try:
+        for result in _with_progress(running, len(plan.plans)):
+            results.add(result)
+    finally:  # also of a run that was interrupted
+        if arguments.report is not None and results.all:
+            whole = _write_report(arguments.report, results.all)
+    _print_summary(results.all)
+    _say_what_has_no_views(results.all, options)
+    failed = not whole or any(result.status == "failed" for result in results.all)
+    return ExitCode.FAILED if failed else ExitCode.OK
+
+
+def _options(arguments: argparse.Namespace) -> "BatchOptions":
+    from restore.images.document import MAX_PIXELS
+    from restore.inference.masks import MaskFolder
+    from restore.inference.outcome import BatchOptions
+
+    megapixels = arguments.max_megapixels
+    return BatchOptions(
         auto=arguments.auto,
         strength=arguments.strength,
         overwrite=arguments.overwrite,
@@ -100,30 +164,49 @@ def run(arguments: argparse.Namespace) -> int:
         masks=MaskFolder(arguments.masks, arguments.dilate, arguments.invert_masks) if arguments.masks else None,
         residual=arguments.residual,
         compare=arguments.compare,
-        max_pixels=MAX_PIXELS if arguments.max_megapixels is None else int(arguments.max_megapixels * 1e6),
+        max_pixels=MAX_PIXELS if megapixels is None else max(1, int(megapixels * 1e6)),
         workers=arguments.workers,
         thumbnails=arguments.report is not None and arguments.report.suffix.lower() == ".html",
     )
-    listed = _read_list(arguments.from_file)
-    plan = plan_photos(arguments.sources, arguments.out, listed, arguments.suffix, arguments.format)
-    restorer = Restorer.from_bundle(arguments.bundle, arguments.device, arguments.precision, arguments.tile)
-    if arguments.dry_run:
-        return _say_what_would_be_done(plan, restorer, options)
-    running = plan.run(restorer, options, arguments.limit)
-    others = f", and {plan.found.others} other files, left out" if plan.found.others else ""
-    print(
-        f"{len(plan.plans)} photos{others}; bundle {arguments.bundle}, {restorer.precision} on {restorer.device}",
-        file=sys.stderr,
-    )
-    results: list[PhotoResult] = []
+
+
+class _Results:
+    """Results in order, with small pictures of as many as a report shows, restored photos before copied ones.
+
+    Those of ten thousand would take a gigabyte.
+    """
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self.all: list[PhotoResult] = []
+        self._shown: dict[str, list[int]] = {"restored": [], "copied": []}
+
+    def add(self, result: "PhotoResult") -> None:
+        self.all.append(result)
+        if result.thumbnails is None:
+            return
+        self._shown[result.status].append(len(self.all) - 1)
+        if sum(map(len, self._shown.values())) > self._most:
+            last = (self._shown["copied"] or self._shown["restored"]).pop()
+            self.all[last] = replace(self.all[last], thumbnails=None)
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number} {what}{'' if number == 1 else 's'}"
+
+
+def _write_report(path: Path, results: "Sequence[PhotoResult]") -> bool:
+    """False, and a line, if it cannot be written: the photos are there, and the summary has to be."""
+    from restore.inference.report import write_report
+
+    # Arguments are bytes, too: what is not UTF-8 is escaped.
+    command = shlex.join(["restore", *sys.argv[1:]]).encode("utf-8", "surrogateescape")
     try:
-        for result in _with_progress(running, len(plan.plans)):
-            results.append(result)  # noqa: PERF402  # those before an interrupt count
-    finally:  # also of a run that was interrupted
-        if arguments.report is not None and results:
-            write_report(arguments.report, results, shlex.join(["restore", *sys.argv[1:]]))
-    _print_summary(results)
-    return ExitCode.FAILED if any(result.status == "failed" for result in results) else ExitCode.OK
+        write_report(path, results, command.decode("utf-8", "backslashreplace"))
+    except OutputError as error:
+        print(f"restore: {error}", file=sys.stderr)
+        return False
+    return True
 
 
 def _read_list(path: Path | None) -> Sequence[Path]:
@@ -138,12 +221,16 @@ def _read_list(path: Path | None) -> Sequence[Path]:
     return [Path(line.removesuffix("\r")) for line in lines if line.strip()]
 
 
-def _say_what_would_be_done(plan: "PhotoPlan", restorer: "Restorer", options: "BatchOptions") -> int:
+def _say_what_would_be_done(plan: "PhotoPlan", restorer: "Restorer", options: "BatchOptions", limit: int | None) -> int:
     from restore.images.document import shown
 
     for problem in plan.found.problems:
         print(f"{shown(problem.path)}: {problem.reason}")
+    left = math.inf if limit is None else limit
     for planned, decision in plan.decisions(restorer, options):
+        left -= decision.work
+        if left < 0:
+            break
         what = f"-> {shown(planned.target)}" if decision.work else f"skipped: {decision.reason}"
         print(f"{shown(planned.source)} {what}")
     print("nothing was written: --dry-run", file=sys.stderr)
@@ -151,12 +238,34 @@ def _say_what_would_be_done(plan: "PhotoPlan", restorer: "Restorer", options: "B
 
 
 def _print_summary(results: "Sequence[PhotoResult]") -> None:
+    from restore.inference.journal import DONE_BEFORE
     from restore.inference.report import summary_of
 
+    others = [result for result in results if result.reason != DONE_BEFORE]
+    done = len(results) - len(others)
+    parts = [summary_of(others)] if others or not done else []
+    if done:
+        parts.append(f"{done} done before")
     seconds = sum(result.network_seconds for result in results)
     megapixels = sum(result.megapixels for result in results if result.status == "restored")
     speed = f"; {megapixels / seconds:.2f} megapixels/s in the network" if seconds else ""
-    print(summary_of(results) + speed, file=sys.stderr)
+    print(", ".join(parts) + speed, file=sys.stderr)
+
+
+def _say_what_has_no_views(results: "Sequence[PhotoResult]", options: "BatchOptions") -> None:
+    from restore.images.files import view_of
+    from restore.inference.journal import DONE_BEFORE
+
+    places = [
+        [view_of(result.target, view) for view in options.views] for result in results if result.reason == DONE_BEFORE
+    ]
+    without = sum(not all(map(os.path.lexists, views)) for views in places)
+    if without:
+        print(
+            f"{without} done before have no new views: --compare and --residual need --overwrite for them, and photos "
+            "that are copied have none",
+            file=sys.stderr,
+        )
 
 
 def _with_progress(results: "Generator[PhotoResult]", total: int) -> "Iterator[PhotoResult]":

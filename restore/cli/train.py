@@ -1,15 +1,18 @@
 """`restore fit | validate | test | predict`: Lightning's own command line over our tasks and data."""
 
 import argparse
+import json
 import logging
 import os
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
 
+import lightning.pytorch as pl
 import torch
 from lightning.pytorch.callbacks import LearningRateMonitor, ModelCheckpoint
-from lightning.pytorch.cli import ArgsType, LightningArgumentParser, LightningCLI
+from lightning.pytorch.cli import ArgsType, LightningArgumentParser, LightningCLI, SaveConfigCallback
+from lightning.pytorch.loggers import WandbLogger
 from lightning.pytorch.utilities import rank_zero_info
 
 # Imported so that configurations can name their classes without a module path.
@@ -17,6 +20,7 @@ import restore.corruption
 import restore.losses
 import restore.models  # noqa: F401  # see above
 from restore.callbacks import AverageWeights, LogRestorations, SaveBundle, WriteRestorations
+from restore.callbacks.folders import run_folder
 from restore.data import CorruptingDataModule
 from restore.devices import PrecisionChoice, choose_device, choose_precision
 from restore.errors import RestoreError, UsageError
@@ -66,9 +70,29 @@ class RestoreCLI(LightningCLI):
         )
 
     def before_instantiate_classes(self) -> None:
-        """Say what `auto` came to."""
+        """Say what `auto` came to, and refuse a checkpoint that is not there before anything is made."""
         config = self.config[self.subcommand]
+        checkpoint = config.get("ckpt_path")
+        if checkpoint and checkpoint.endswith(".ckpt") and not Path(checkpoint).is_file():
+            raise UsageError(f"--ckpt_path: {checkpoint}: no such file")
         rank_zero_info(f"Precision: {config.trainer.precision} (asked for: {config.precision})")
+
+
+class SaveConfig(SaveConfigCallback):
+    """The configuration as a file in the run's folder, and as hyperparameters in W&B where that is the logger."""
+
+    def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
+        """Find the run's folder, while all processes are here to agree on it, and save."""
+        self._folder = run_folder(trainer)
+        super().setup(trainer, pl_module, stage)
+
+    def save_config(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
+        """Save, on the first process."""
+        self._folder.mkdir(parents=True, exist_ok=True)
+        self.parser.save(self.config, str(self._folder / self.config_filename), skip_none=False, overwrite=True)
+        for logger in trainer.loggers:
+            if isinstance(logger, WandbLogger):
+                logger.log_hyperparams(json.loads(self.parser.dump(self.config, format="json", skip_none=False)))
 
 
 def run(command: str, arguments: Sequence[str]) -> int:
@@ -102,7 +126,8 @@ def run(command: str, arguments: Sequence[str]) -> int:
                 subclass_mode_data=True,
                 args=args,
                 load_from_checkpoint_support=False,  # it wants hyperparameters in checkpoints: live objects, then
-                save_config_kwargs={"overwrite": True},
+                save_config_callback=SaveConfig,
+                save_config_kwargs={"save_to_log_dir": False},
                 trainer_defaults={"callbacks": [LearningRateMonitor("step")]},
                 parser_kwargs={"exit_on_error": False, "prog": "restore"},
             )
@@ -133,6 +158,8 @@ def _readable(message: str) -> str:
 def _resolve_precision(choice: PrecisionChoice, accelerator: object) -> str:
     name = {"gpu": "cuda", "cuda": "cuda", "cpu": "cpu", "mps": "mps"}.get(str(accelerator), "auto")
     device = choose_device(name)
+    if device.type == "mps":
+        raise UsageError("scores need float64, which 'mps' lacks: train with --trainer.accelerator cpu")
     return choose_precision(choice, device)
 
 
@@ -145,11 +172,12 @@ def _names_config(argument: str) -> bool:
 
 
 def _shipped_config(previous: str, argument: str) -> str:
-    """`--config denoise` means the shipped file of that name, unless there is such a file here."""
-    if previous in {"-c", "--config"} and not Path(argument).exists():
-        shipped = _configs_folder() / f"{argument.removesuffix('.yaml')}.yaml"
-        return str(shipped) if shipped.exists() else argument
-    return argument
+    """`--config denoise` or `--config=denoise` is the shipped file of that name, unless there is such a file here."""
+    option, name = ("", argument) if previous in {"-c", "--config"} else argument.partition("=")[::2]
+    if option not in {"", "--config"} or not name or Path(name).is_file():
+        return argument
+    shipped = _configs_folder() / f"{name.removesuffix('.yaml')}.yaml"
+    return (f"{option}={shipped}" if option else str(shipped)) if shipped.is_file() else argument
 
 
 def _configs_folder() -> Path:

@@ -31,6 +31,7 @@ __all__ = [
     "TrainNetwork",
     "area_under_curve",
     "error_maps",
+    "network_scores",
     "pca_scores",
     "scores_of",
     "threshold_for",
@@ -126,12 +127,6 @@ class Detector:
         """Whether a score lies outside the thresholds."""
         return not self.low_threshold <= score <= self.threshold
 
-    def scores(self, images: Tensor) -> npt.NDArray[np.float64]:
-        """Scores of pictures `(N, C, S, S)` float32 in [0, 1]: `(N,)`."""
-        parts = [scores_of(error_maps(part, self.encoder.reconstruct(part)), self.kind) for part in images.split(256)]
-        scores: npt.NDArray[np.float64] = torch.cat(parts).numpy()
-        return scores
-
     def normal_share(self, score: float) -> float:
         """Share of normal pictures that are at least as odd: (1 + held-out ones as odd) / (1 + held-out ones).
 
@@ -189,8 +184,24 @@ def train_detector(
         training={"crop_size": size, "photos": len(normal) - held_out_count, "seed": seed},
     )
     encoder = Encoder(network, card, choose_device(device))
-    detector = Detector(encoder, size, kind, np.zeros(held_out_count), rate, two_sided)
-    return Detector(encoder, size, kind, detector.scores(normal[order[:held_out_count]]), rate, two_sided)
+    scores = network_scores(encoder, normal[order[:held_out_count]], kind)
+    return Detector(encoder, size, kind, scores, rate, two_sided)
+
+
+def network_scores(encoder: Encoder, images: Tensor, kind: ScoreKind) -> npt.NDArray[np.float64]:
+    """Scores by the error of a network.
+
+    Args:
+        encoder: The network.
+        images: `(N, C, S, S)` float32 in [0, 1].
+        kind: How an error map becomes a score.
+
+    Returns:
+        `(N,)`.
+    """
+    parts = [scores_of(error_maps(part, encoder.reconstruct(part)), kind) for part in images.split(256)]
+    scores: npt.NDArray[np.float64] = torch.cat(parts).numpy()
+    return scores
 
 
 def pca_scores(normal: Tensor, images: Tensor, numbers: int, kind: ScoreKind) -> npt.NDArray[np.float64]:

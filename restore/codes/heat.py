@@ -1,6 +1,7 @@
 """Where a picture is odd: its error as heat over the picture, and a page of those that were flagged."""
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
@@ -11,6 +12,7 @@ from torch.nn import functional as F
 from restore.codes.anomalies import Judgement
 from restore.codes.figures import as_png, new_figure
 from restore.codes.pictures import as_channels
+from restore.images.document import shown
 from restore.images.tensors import to_pixels
 from restore.inference.page import Comparison, Fact, Page, Row, Section, Table, Value, build_page, embed
 
@@ -77,7 +79,7 @@ def anomaly_page(
     """
     comparisons = [
         Comparison(
-            entry.name,
+            shown(Path(entry.name)),
             embed("picture", to_pixels(picture)),
             embed("where it is odd", to_pixels(heat)),
             [embed("given back", to_pixels(_stretched(entry.given_back, picture.shape[-2:])))],

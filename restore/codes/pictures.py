@@ -16,7 +16,7 @@ from torch.nn import functional as F
 from restore.errors import ImageError, UsageError
 from restore.images.codec import decode
 from restore.images.document import shown
-from restore.images.files import FoundImage, search
+from restore.images.search import FoundImage, search
 from restore.images.sets import PICTURE_SETS, Part, Pictures, load_pictures
 from restore.images.tensors import to_float, to_pixels
 
@@ -202,7 +202,7 @@ def open_pictures(text: str, channels: int | None = 3, size: int | None = None) 
     photos = search([Path(text)]).images
     if not photos:
         raise UsageError(f"{shown(Path(text))}: holds no photos")
-    return PictureSource(Path(text).name or text, photos, channels, size)
+    return PictureSource(shown(Path(Path(text).name or text)), photos, channels, size)
 
 
 def as_channels(images: Tensor, channels: int) -> Tensor:

@@ -8,6 +8,7 @@ pictures, and it takes a second to compute (Pearson 1901). A linear probe is a l
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
@@ -19,6 +20,8 @@ from restore.codes.gathering import Gathered
 from restore.codes.pictures import thumbnail
 from restore.codes.sheets import Cell, contact_sheet
 from restore.errors import DataError
+from restore.images.document import shown
+from restore.scores import psnr
 from restore.seeds import generator_for
 
 __all__ = ["ProbeRow", "divided", "draw_probe", "fine_energy", "probe_bundle", "probe_pca"]
@@ -38,8 +41,8 @@ class ProbeRow:
     Attributes:
         method: The bundle, or `PCA`.
         numbers: Length of the code.
-        mse: Mean squared error of the test pictures given back, values in [0, 1].
-        psnr: Of that error: 10 log10(1 / mse), in dB.
+        mse: Mean squared error of the test pictures given back, values in [0, 1], not rounded: what PCA minimises.
+        psnr: Mean of the test pictures' own, in dB, as everywhere; see `restore.scores`.
         detail: Energy of the fine detail that is left, above a quarter of a cycle per pixel; 1 is all, blur has less.
         accuracy: Share of the test pictures whose class the probe names; None without classes.
         train_accuracy: Likewise of the training pictures: much above `accuracy`, the probe has learnt them by heart.
@@ -142,7 +145,7 @@ def draw_probe(test: Tensor, rows: Sequence[ProbeRow], given_back: Sequence[Tens
     lines = [(["test pictures"], test)]
     for row, pictures in zip(rows, given_back, strict=True):
         read = [] if row.accuracy is None else [f"{100 * row.accuracy:.1f} % read"]
-        lines.append(([row.method, f"{row.numbers} numbers", f"error {row.mse:.4f}", *read], pictures))
+        lines.append(([shown(Path(row.method)), f"{row.numbers} numbers", f"error {row.mse:.4f}", *read], pictures))
     sheet = []
     for words, pictures in lines:
         cells = [Cell(thumbnail(picture, _SHOWN_SIDE)) for picture in pictures[:_SHOWN]]
@@ -159,10 +162,10 @@ def _row(
     method: str, codes: Floats, test_codes: Floats, train: Gathered, test: Gathered, given_back: Tensor, started: float
 ) -> ProbeRow:
     mse = float((given_back - test.images).double().square().mean())
-    accuracy, train_accuracy = _accuracy(codes, train.labels, test_codes, test.labels)
-    psnr = float(-10.0 * np.log10(max(mse, 1e-10)))
+    decibels = float(psnr(given_back, test.images).mean())
     detail = fine_energy(given_back) / max(fine_energy(test.images), 1e-12)
-    return ProbeRow(method, codes.shape[1], mse, psnr, detail, accuracy, train_accuracy, time.monotonic() - started)
+    accuracy, train_accuracy = _accuracy(codes, train.labels, test_codes, test.labels)
+    return ProbeRow(method, codes.shape[1], mse, decibels, detail, accuracy, train_accuracy, time.monotonic() - started)
 
 
 def _accuracy(

@@ -12,7 +12,7 @@ import numpy as np
 from restore.codes.encoder import Codes
 from restore.errors import RestoreError, UsageError
 
-__all__ = ["CODE_SUFFIXES", "TABLE_SUFFIXES", "check_suffix", "codes_as_bytes", "table_as_bytes"]
+__all__ = ["CODE_SUFFIXES", "TABLE_SUFFIXES", "check_suffix", "codes_as_bytes", "rounded", "table_as_bytes"]
 
 CODE_SUFFIXES = (".npz", ".parquet")
 TABLE_SUFFIXES = (".csv", ".json")
@@ -34,7 +34,8 @@ def codes_as_bytes(codes: Codes, about: Mapping[str, Any], suffix: str) -> bytes
 
     `.npz` holds `names`, `codes` `(N, numbers)` float32, `shape` (numbers, rows, columns of one code), `labels` where
     there are any, and `about`, JSON. `.parquet` holds a row for each picture: `name`, `label`, and `code`, a list of
-    float32; `shape` and `about` are in the file's metadata under `restore`.
+    float32; `shape` and `about` are in the file's metadata under `restore`. Bytes of names that are not UTF-8 are as
+    Python has them in `.npz`, and escaped in `.parquet`, which takes UTF-8 alone.
 
     Args:
         codes: What to write.
@@ -64,7 +65,9 @@ def codes_as_bytes(codes: Codes, about: Mapping[str, Any], suffix: str) -> bytes
         raise RestoreError("Parquet needs an extra package: pip install 'restore[parquet]'") from error
     flat = pa.array(codes.vectors.reshape(-1))
     columns = {
-        "name": pa.array(codes.names),
+        "name": pa.array(
+            [name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace") for name in codes.names]
+        ),
         **({} if codes.labels is None else {"label": pa.array(codes.labels)}),
         "code": pa.FixedSizeListArray.from_arrays(flat, codes.vectors.shape[1]),
     }
@@ -73,8 +76,15 @@ def codes_as_bytes(codes: Codes, about: Mapping[str, Any], suffix: str) -> bytes
     return buffer.getvalue()
 
 
+def rounded(row: Mapping[str, Any]) -> dict[str, Any]:
+    """A row with its floats to six digits."""
+    return {name: float(f"{value:.6g}") if isinstance(value, float) else value for name, value in row.items()}
+
+
 def table_as_bytes(rows: Sequence[Mapping[str, Any]], columns: Sequence[str], suffix: str) -> bytes:
     """Rows as CSV or JSON.
+
+    Bytes of names that are not UTF-8 stay as they are in CSV; JSON is ASCII and has them as Python does.
 
     Args:
         rows: Plain values by column.
@@ -82,7 +92,7 @@ def table_as_bytes(rows: Sequence[Mapping[str, Any]], columns: Sequence[str], su
         suffix: `.csv` or `.json`.
     """
     if suffix == ".json":
-        return (json.dumps([dict(row) for row in rows], indent=1, ensure_ascii=False) + "\n").encode()
+        return (json.dumps([dict(row) for row in rows], indent=1) + "\n").encode()
     buffer = io.StringIO()
     writer = csv.DictWriter(buffer, columns, lineterminator="\n")
     writer.writeheader()

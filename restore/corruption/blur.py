@@ -46,19 +46,22 @@ class GaussianBlur(_Blur):
 
 
 class MotionBlur(_Blur):
-    """Straight motion at constant speed, in a direction drawn uniformly.
+    """Straight motion at constant speed.
 
     Args:
         length_range: Length of the path in pixels, drawn per sample; 0 is no blur.
+        angle_range: Direction of the path in degrees, drawn per sample; 0 is along the rows, 90 along the columns, and
+            what lies between turns clockwise.
     """
 
-    def __init__(self, length_range: Interval = (3.0, 15.0)) -> None:
+    def __init__(self, length_range: Interval = (3.0, 15.0), angle_range: Interval = (0.0, 180.0)) -> None:
         self.length_range = check_interval("length_range", length_range, 0.0, 200.0)
+        self.angle_range = check_interval("angle_range", angle_range, 0.0, 180.0)
 
     def kernels(self, images: Tensor, generator: torch.Generator) -> Tensor:
         """Draw segments through the centre, each point shared out bilinearly among its four pixels."""
         length = draw_uniform(self.length_range, images, generator)
-        angle = draw_uniform((0.0, math.pi), images, generator)
+        angle = draw_uniform(self.angle_range, images, generator).deg2rad()
         longest = self.length_range[1]
         radius = math.ceil(longest / 2)
         points = max(1, 4 * math.ceil(longest))  # in the middles of as many equal parts, whose variance is the path's

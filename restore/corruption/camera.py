@@ -69,7 +69,8 @@ class CameraNoise(Corruption):
         self.scale_range = check_interval("scale_range", scale_range, 1.0, 8.0)
 
     def __call__(self, images: Tensor, generator: torch.Generator) -> Corrupted:
-        """Add noise."""
+        """Add noise; what lies outside [0, 1] is clamped first, as in a file."""
+        images = images.clamp(0.0, 1.0)
         field = self._field(images, generator)
         gamma, shot, sigma = (
             draw_uniform(interval, images, generator).view(-1, 1, 1, 1)

@@ -66,12 +66,18 @@ class CorruptingDataModule(LightningDataModule, ABC):
             return batch  # type: ignore[no-any-return]  # Lightning's hook is untyped
         clean = to_float(batch["clean"])
         generator = generator_for(self.seed, "corrupt", *batch["draw"].tolist(), device=clean.device)
-        clean, _ = self.target(clean, generator)
+        clean = self.target(clean, generator).image.clamp(0.0, 1.0)  # a blur of white may round to more
         corrupted, mask = self.corruption(clean, generator)
         return {"clean": clean, "corrupted": corrupted, "mask": mask}
 
     def _training_loader(self, dataset: Dataset[TrainingCrops]) -> DataLoader[TrainingCrops]:
         replicas, rank = self._world()
+        share = len(dataset) // replicas  # type: ignore[arg-type]  # ours have a length
+        if share < self.batch_size:
+            raise UsageError(
+                f"data.batch_size: {self.batch_size} is more than the {share} training pictures of each of {replicas} "
+                "processes: use fewer --trainer.devices, a smaller batch, or more pictures an epoch"
+            )
         sampler = CropSampler(dataset, replicas, rank, shuffle=True, seed=self.seed, drop_last=True)
         return DataLoader(
             dataset,
@@ -95,6 +101,11 @@ class CorruptingDataModule(LightningDataModule, ABC):
 
     def _evaluation_loader(self, dataset: EvaluationDataset, batch_size: int) -> DataLoader[ScoredBatch]:
         replicas, rank = self._world()
+        if len(dataset) < replicas:
+            raise UsageError(
+                f"data: {len(dataset)} pictures to score on are too few for {replicas} processes: hold out more of "
+                "them, or use fewer --trainer.devices"
+            )
         # Lightning's own sampler would repeat photos to make the ranks equal, and bias the mean.
         sampler = UnrepeatedDistributedSampler(dataset, replicas, rank, shuffle=False) if replicas > 1 else None
         return DataLoader(dataset, batch_size=batch_size, sampler=sampler, shuffle=False, num_workers=self.num_workers)

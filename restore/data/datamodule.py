@@ -12,8 +12,8 @@ from restore.data.augment import CropAugmentation
 from restore.data.base import CorruptingDataModule, check_at_least, check_share, prepared
 from restore.data.dataset import CropDataset, PhotoStore, TrainingCrops, split_photos
 from restore.errors import DataError
-from restore.images.files import FoundImage, find_images
 from restore.images.samples import sample_photos
+from restore.images.search import FoundImage, find_images
 from restore.types import ScoredBatch
 
 __all__ = ["RestorationDataModule"]

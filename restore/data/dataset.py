@@ -14,7 +14,7 @@ from restore.corruption import Corruption
 from restore.data.augment import CropAugmentation
 from restore.errors import DataError
 from restore.images.codec import decode, image_size
-from restore.images.files import FoundImage
+from restore.images.search import FoundImage
 from restore.images.tensors import to_float
 from restore.seeds import derive_seed, generator_for
 from restore.types import ScoredBatch

@@ -33,6 +33,7 @@ __all__ = [
     "encode_document",
     "image_size",
     "open_document",
+    "read_opaque",
     "read_pages",
 ]
 
@@ -193,6 +194,17 @@ def decode(path: Path) -> DecodedImage:
         UnsupportedImageError: The picture has floating-point values, transparency, or several pages: reading it here
             would silently lose them.
     """
+    document, page = read_opaque(path)
+    return DecodedImage(to_eight(page.pixels), document.format)
+
+
+def read_opaque(path: Path) -> tuple[Document, Page]:
+    """Read a picture of one page at its own depth: grey or RGB, 8 or 16 bits, nothing transparent, upright.
+
+    Raises:
+        UnreadableImageError: As for `decode`.
+        UnsupportedImageError: As for `decode`.
+    """
     document = open_document(path)
     if document.page_count > 1 or any("frames is restored" in note for note in document.notes):
         raise UnsupportedImageError(f"{shown(path)}: several pages or frames; split them first")
@@ -203,7 +215,7 @@ def decode(path: Path) -> DecodedImage:
         full = np.iinfo(page.alpha.dtype).max
         if any((page.alpha[rows] != full).any() for rows in bands(len(page.alpha))):
             raise UnsupportedImageError(f"{shown(path)}: has transparent pixels; flatten it first")
-    return DecodedImage(to_eight(page.pixels), document.format)
+    return document, page
 
 
 def encode(pixels: npt.NDArray[np.uint8], suffix: str) -> bytes:

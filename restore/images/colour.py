@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from typing import Any
 
 import cv2
-import imagecodecs
 import numpy as np
 import numpy.typing as npt
 
@@ -18,12 +17,12 @@ __all__ = [
     "bands",
     "bleed_under_alpha",
     "inks_from",
-    "inks_to_srgb",
     "palette_of",
     "premultiplied",
     "rgb_of_inks",
     "straight",
     "to_eight",
+    "to_srgb",
     "turned",
 ]
 
@@ -202,17 +201,20 @@ def inks_from(pixels: Array, inks: Array | None) -> Array:
     return result
 
 
-def inks_to_srgb(inks: Array, profile: bytes) -> Array:
-    """Inks `(H, W, 4)` as sRGB `(H, W, 3)` of the same type, through their colour profile.
+def to_srgb(pixels: Array, profile: bytes) -> Array:
+    """Inks `(H, W, 4)` or grey `(H, W)` as sRGB `(H, W, 3)` of the same type, through their colour profile.
 
     Raises:
-        RuntimeError: The profile is damaged or not one of four inks.
+        RuntimeError: The profile is damaged or not one of four inks, or of grey.
     """
+    import imagecodecs  # here, since most photos do without
+
     srgb = imagecodecs.cms_profile("srgb")
-    result = np.empty((*inks.shape[:2], 3), inks.dtype)
-    for rows in bands(len(inks)):
+    result = np.empty((*pixels.shape[:2], 3), pixels.dtype)
+    space = "gray" if pixels.ndim == 2 else "cmyk"
+    for rows in bands(len(pixels)):
         result[rows] = imagecodecs.cms_transform(
-            np.ascontiguousarray(inks[rows]), profile, srgb, colorspace="cmyk", outcolorspace="rgb", intent=1
+            np.ascontiguousarray(pixels[rows]), profile, srgb, colorspace=space, outcolorspace="rgb", intent=1
         )
     return result
 

@@ -5,7 +5,6 @@ taken from the source as it is, and put around the new pixels.
 """
 
 import io
-import re
 import struct
 import zlib
 from collections.abc import Iterable, Iterator
@@ -13,21 +12,21 @@ from typing import BinaryIO
 
 __all__ = [
     "PNG_SIGNATURE",
+    "av1_coding",
+    "file_boxes",
     "jp2_boxes",
     "jp2_with_profile",
-    "jpeg_scans",
     "jpeg_segments",
     "jpeg_with",
     "jpeg_written",
     "png_chunks",
     "png_with",
     "segment",
+    "webp_is_lossless",
 ]
 
 PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 
-_SEGMENT = re.compile(rb"\xff[\x02-\xcf\xd9-\xfe]")
-"""What begins a segment, or the end; other bytes after 0xFF belong to the pixels, and 0xFF itself is filling."""
 _MAX_CHUNK = 64_000_000
 """No metadata is larger: a chunk that claims more is passed over."""
 
@@ -60,25 +59,6 @@ def jpeg_segments(file: BinaryIO) -> Iterator[tuple[int, bytes]]:
         if len(payload) != max(0, length - 2):
             raise EOFError("it ends before its pixels")
         yield marker, payload
-
-
-def jpeg_scans(file: BinaryIO) -> int:
-    """How many scans a JPEG has, without those of pictures in its metadata and of whatever follows its end.
-
-    Args:
-        file: As for `jpeg_segments`.
-
-    Raises:
-        EOFError: The file ends before a scan begins.
-    """
-    for _ in jpeg_segments(file):
-        pass
-    file.seek(-2, io.SEEK_CUR)
-    data, position, scans = file.read(), 0, 0
-    while (found := _SEGMENT.search(data, position)) is not None and found[0] != b"\xff\xd9":
-        scans += found[0] == b"\xff\xda"
-        position = found.end() + int.from_bytes(data[found.end() : found.end() + 2], "big")
-    return scans
 
 
 def segment(marker: int, payload: bytes) -> bytes:
@@ -152,6 +132,49 @@ def png_with(data: bytes | bytearray, chunks: Iterable[tuple[bytes, bytes]]) -> 
     for name, payload in chunks:
         parts += [struct.pack(">I", len(payload)), name, payload, struct.pack(">I", zlib.crc32(name + payload))]
     return b"".join([*parts, memoryview(data)[end:]])
+
+
+def webp_is_lossless(file: BinaryIO) -> bool:
+    """Whether the picture of a WebP, of a film the first one, is coded without loss."""
+    file.seek(12)
+    while len(head := file.read(8)) == 8:
+        name, size = struct.unpack("<4sI", head)
+        if name in {b"VP8 ", b"VP8L"}:
+            return bool(name == b"VP8L")
+        file.seek(16 if name == b"ANMF" else size + size % 2, io.SEEK_CUR)  # the chunks of a frame are inside it
+    return False
+
+
+def file_boxes(file: BinaryIO) -> Iterator[tuple[bytes, int, int]]:
+    """Name, and where the content begins and ends, of each outermost box of a JP2 or AVIF.
+
+    Args:
+        file: Positioned anywhere; a box that claims more than the file has ends with it.
+    """
+    end, place = file.seek(0, io.SEEK_END), 0
+    while place + 8 <= end:
+        file.seek(place)
+        size, name = struct.unpack(">I4s", file.read(8))
+        start = place + 8
+        if size == 1 and start + 8 <= end:
+            (size,), start = struct.unpack(">Q", file.read(8)), start + 8
+        stop = end if size == 0 else min(place + size, end)
+        if stop < start:
+            return
+        yield name, start, stop
+        place = stop
+
+
+def av1_coding(file: BinaryIO) -> int | None:
+    """The byte of an AVIF's configuration with its depth and subsampling; of a film, the first track's."""
+    for name, start, stop in file_boxes(file):
+        if name in {b"meta", b"moov"}:
+            file.seek(start)
+            content = file.read(min(stop - start, _MAX_CHUNK))
+            place = content.find(b"av1C\x81")  # which is how every one begins
+            if 0 <= place < len(content) - 6:
+                return content[place + 6]
+    return None
 
 
 def jp2_boxes(data: bytes) -> Iterator[tuple[bytes, bytes]]:

@@ -30,6 +30,7 @@ ORIENTATION = 0x0112
 _CHILDREN = {0x8769, 0x8825, 0xA005}  # the EXIF, GPS and interoperability directories
 _SIZES = {0x0100: 1, 0x0101: 0, 0xA002: 1, 0xA003: 0}  # tags that repeat width (1) or height (0)
 _TYPE_SIZES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4, 16: 8, 17: 8, 18: 8}
+_SIZED_NUMBERS = {3: "H", 4: "I"}  # the types that the standard has for orientation, width and height
 _MAX_ENTRIES = 4096
 """More entries than any writer makes: a count above it is damage."""
 
@@ -168,9 +169,13 @@ def orientation_of(exif: bytes | None) -> int:
     if not exif:
         return 1
     try:
-        value = main_directory(exif).number(ORIENTATION)
+        directory = main_directory(exif)
     except (ValueError, struct.error):
         return 1
+    entry = directory.find(ORIENTATION)
+    if entry is None or entry.kind not in _SIZED_NUMBERS:  # of another type, viewers do not follow it
+        return 1
+    value = _number(entry, directory.order)
     return value if value is not None and 1 <= value <= 8 else 1
 
 
@@ -196,7 +201,7 @@ def upright(exif: bytes, height: int, width: int) -> bytes:
     directories = [first, *(entry.child for entry in first.entries if entry.tag == 0x8769 and entry.child)]
     for directory in directories:
         for entry in directory.entries:
-            code = {3: "H", 4: "I"}.get(entry.kind)
+            code = _SIZED_NUMBERS.get(entry.kind)
             if code is None or entry.count != 1:
                 continue
             value = 1 if entry.tag == ORIENTATION else None

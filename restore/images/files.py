@@ -1,29 +1,32 @@
-"""Finding pictures, planning where results go, and writing them whole or not at all."""
+"""Planning where results go, and writing them whole or not at all."""
 
 import contextlib
-import glob
+import fnmatch
 import os
+import secrets
 import shutil
+import stat
 import tempfile
 import unicodedata
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from restore.errors import OutputError, UsageError
 from restore.images.codec import READABLE_SUFFIXES, WRITABLE_SUFFIXES
+from restore.images.document import shown
+from restore.images.search import FoundImage
 
 __all__ = [
     "PARTIAL_PREFIX",
-    "Found",
-    "FoundImage",
     "PlannedImage",
-    "Problem",
+    "check_collisions",
+    "check_outputs",
     "check_target_folder",
-    "find_images",
+    "identity_of",
     "plan_outputs",
     "remove_partial_files",
-    "search",
+    "view_of",
     "write_atomically",
 ]
 
@@ -31,51 +34,6 @@ PARTIAL_PREFIX, _PARTIAL_SUFFIX = ".restore-", ".part"
 """Files that are being written; a run that was killed may leave one, and the next removes it."""
 
 _SUFFIX_WHERE_NONE_CAN_BE_WRITTEN = ".tif"
-
-
-@dataclass(frozen=True, order=True)
-class FoundImage:
-    """A picture file and its name below the folder that was searched.
-
-    Attributes:
-        relative: Path below the searched folder; the bare name for a file that was named itself.
-        path: Where it is.
-        root: The folder that was searched to the bottom; None for a file that was named itself.
-    """
-
-    relative: Path
-    path: Path
-    root: Path | None = field(default=None, compare=False)
-
-
-@dataclass(frozen=True)
-class Problem:
-    """A place that could not be searched.
-
-    Attributes:
-        path: Where.
-        reason: Why.
-        is_link: It is a link to a folder, left out on purpose.
-    """
-
-    path: Path
-    reason: str
-    is_link: bool = False
-
-
-@dataclass
-class Found:
-    """What a search brought to light.
-
-    Attributes:
-        images: The pictures, in a fixed order.
-        problems: What could not be searched.
-        others: How many files are no pictures by their names.
-    """
-
-    images: list[FoundImage] = field(default_factory=list)
-    problems: list[Problem] = field(default_factory=list)
-    others: int = 0
 
 
 @dataclass(frozen=True)
@@ -91,46 +49,6 @@ class PlannedImage:
     source: Path
     target: Path
     relative: Path
-
-
-def find_images(sources: Iterable[Path]) -> list[FoundImage]:
-    """List the pictures among files and folders, in a fixed order; see `search`."""
-    return search(sources).images
-
-
-def search(sources: Iterable[Path], listed: Iterable[Path] = ()) -> Found:
-    """Look for pictures in files, folders and patterns.
-
-    Folders are searched recursively for the suffixes that the codec reads; hidden files and folders are passed over,
-    and links to folders are not followed. A file that is named itself is taken whatever its suffix. A name with `*`,
-    `?` or `[` that is no file is a pattern, in which `**` stands for any number of folders; its matches keep their
-    place below the part in front of the first such character.
-
-    Args:
-        sources: Files, folders and patterns.
-        listed: Further files, from a list; they keep their place below the folder that all of them share.
-
-    Returns:
-        The pictures of each source in turn, sorted by relative path; a file named twice is there once.
-
-    Raises:
-        UsageError: A source does not exist, or a pattern matches nothing.
-    """
-    found = Found()
-    for source in sources:
-        if source.is_dir():
-            _walk(source, source, found)
-        elif os.path.lexists(source):
-            found.images.append(FoundImage(Path(source.name), source))
-        elif glob.has_magic(str(source)):
-            _match(source, found)
-        else:
-            raise UsageError(f"{source}: no such file or folder")
-    paths = [Path(os.path.abspath(path)) for path in listed]  # noqa: PTH100  # resolve() would follow links
-    shared = Path(os.path.commonpath([path.parent for path in paths])) if paths else Path()
-    found.images += [FoundImage(path.relative_to(shared), path) for path in paths]
-    found.images = list({(image.relative, image.path): image for image in found.images}.values())
-    return found
 
 
 def plan_outputs(
@@ -161,33 +79,101 @@ def plan_outputs(
         raise UsageError(f"format {file_format!r}: use one of {', '.join(sorted(WRITABLE_SUFFIXES))}")
     if "/" in name_suffix or os.sep in name_suffix or "\0" in name_suffix:
         raise UsageError(f"suffix {name_suffix!r}: is a part of a file's name, without folders")
-    if out.exists() and not out.is_dir():
+    if os.path.exists(out) and not os.path.isdir(out):  # noqa: PTH110, PTH112  # Path's may raise
         raise OutputError(f"{out}: is a file; --out needs a folder")
     plans = [
         PlannedImage(image.path, out / _renamed(image.relative, name_suffix, suffix), image.relative)
         for image in images
     ]
-    sources = {os.path.realpath(plan.source) for plan in plans}
+    check_collisions(plans)
+    root = _folder_around(out, {image.root for image in images if image.root is not None})
+    if root is not None:
+        raise OutputError(
+            f"{out}: lies inside the source folder {root}, where the next run would take results for sources; "
+            "choose a folder outside it"
+        )
+    return plans
+
+
+def check_collisions(plans: Sequence[PlannedImage], views: Sequence[str] = ()) -> None:
+    """Refuse a plan by which one file would be written over another.
+
+    Args:
+        plans: Pictures and their results.
+        views: What is written beside each result, for `view_of`.
+
+    Raises:
+        OutputError: As `plan_outputs`, for results and views. Nothing has been written.
+    """
+    is_source = _one_of(plan.source for plan in plans)
     taken: dict[str, Path] = {}
+
+    def check(place: Path) -> str:
+        if is_source(place):
+            raise OutputError(f"{place}: would replace a source; choose another --out folder")
+        if os.path.isdir(place):  # noqa: PTH112  # Path.is_dir raises where a name is too long
+            raise OutputError(f"{place}: is a folder where a result should go; choose another --out folder")
+        return unicodedata.normalize("NFC", str(place)).casefold()
+
     for plan in plans:
-        if os.path.realpath(plan.target) in sources:
-            raise OutputError(f"{plan.target}: would replace a source; choose another --out folder")
-        key = unicodedata.normalize("NFC", str(plan.target)).casefold()
+        key = check(plan.target)
         if key in taken:
             raise OutputError(
                 f"{taken[key]} and {plan.source} would both become {plan.target}; restore them to different folders"
             )
         taken[key] = plan.source
-        if plan.target.is_dir():
-            raise OutputError(f"{plan.target}: is a folder where a result should go; choose another --out folder")
-    real_out = Path(os.path.realpath(out))
-    for root in {image.root for image in images if image.root is not None}:
-        if real_out.is_relative_to(os.path.realpath(root)):
+    for plan in plans:
+        for place in (view_of(plan.target, view) for view in views):
+            key = check(place)
+            if key in taken:
+                raise OutputError(
+                    f"{place}: would be a view of {plan.source} and the result of {taken[key]}; restore them to "
+                    "different folders, or leave out --compare and --residual"
+                )
+
+
+def check_outputs(photos: Iterable[FoundImage], outputs: Iterable[Path], overwrite: bool) -> None:
+    """Find out before the work whether files that are no results of single photos may be written.
+
+    Args:
+        photos: The sources that are files.
+        outputs: Every file that may be written or removed.
+        overwrite: Whether those that exist may be.
+
+    Raises:
+        OutputError: One would replace a source or land inside a folder that is searched, is there already, or a
+            folder is in its way.
+    """
+    photos = list(photos)
+    is_source = _one_of(photo.path for photo in photos)
+    roots = {photo.root for photo in photos if photo.root is not None}
+    for output in outputs:
+        if is_source(output):
+            raise OutputError(f"{shown(output)}: would replace a source; choose another place")
+        root = _folder_around(output.parent, roots)
+        if root is not None:
             raise OutputError(
-                f"{out}: lies inside the source folder {root}, where the next run would take results for sources; "
-                "choose a folder outside it"
+                f"{shown(output)}: lies inside the source folder {shown(root)}, where the next run would take results "
+                "for sources; choose a place outside it"
             )
-    return plans
+        if os.path.isdir(output):  # noqa: PTH112  # `Path.is_dir` raises where a name is too long
+            raise OutputError(f"{shown(output)}: is a folder where a result should go; choose another place")
+        if os.path.lexists(output) and not overwrite:
+            raise OutputError(f"{shown(output)}: is there already; choose another place, or --overwrite")
+
+
+def view_of(target: Path, view: str) -> Path:
+    """Where something to look at stands beside a result: `a.png.compare.jpg` for `a.png` and `compare.jpg`."""
+    return target.with_name(f"{target.name}.{view}")
+
+
+def identity_of(path: Path) -> tuple[int, int] | None:
+    """What a file or folder is known by under any path, also where a disk is mounted twice; None if there is none."""
+    try:
+        status = path.stat()
+    except OSError:
+        return None
+    return (status.st_dev, status.st_ino) if status.st_ino else None  # some file systems have no numbers
 
 
 def check_target_folder(out: Path, needed_bytes: int = 0) -> None:
@@ -200,7 +186,7 @@ def check_target_folder(out: Path, needed_bytes: int = 0) -> None:
     Raises:
         OutputError: It cannot be written to, or has too little room.
     """
-    nearest = next(folder for folder in (out, *out.absolute().parents) if folder.exists())
+    nearest = next(folder for folder in (out, *out.absolute().parents) if os.path.exists(folder))  # noqa: PTH110  # Path's may raise
     try:
         with tempfile.TemporaryFile(dir=nearest, prefix=PARTIAL_PREFIX, suffix=_PARTIAL_SUFFIX):
             free = shutil.disk_usage(nearest).free
@@ -213,7 +199,7 @@ def check_target_folder(out: Path, needed_bytes: int = 0) -> None:
         )
 
 
-def write_atomically(path: Path, data: bytes) -> None:
+def write_atomically(path: Path, data: bytes, mode: int = 0o666, check: Callable[[], object] | None = None) -> None:
     """Write a file so that it is there whole or not at all.
 
     The bytes go to a temporary file in the same folder, are flushed to the disk, and the name is switched at the end;
@@ -222,25 +208,33 @@ def write_atomically(path: Path, data: bytes) -> None:
     Args:
         path: The target; its folder is made if it is missing.
         data: Its content.
+        mode: Of what it was made from: who may not read that may not read this, where the file system can say so.
+        check: Called when everything is written but the name; what it raises leaves the target as it was.
 
     Raises:
         OutputError: The folder or the file cannot be written.
     """
+    temporary = path.parent / f"{PARTIAL_PREFIX}{secrets.token_hex(8)}{_PARTIAL_SUFFIX}"
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=PARTIAL_PREFIX, suffix=_PARTIAL_SUFFIX)
+        file = temporary.open("xb")
     except OSError as error:
         raise OutputError(f"{path}: cannot be written ({error.strerror})") from error
     try:
-        with os.fdopen(handle, "wb") as file:
+        with file:
+            with contextlib.suppress(OSError):  # shares may refuse
+                given = stat.S_IMODE(temporary.stat().st_mode)
+                if given & ~(mode | 0o600):
+                    temporary.chmod(given & (mode | 0o600))
             file.write(data)
             file.flush()
             os.fsync(file.fileno())
-        Path(temporary).chmod(0o666 & ~_current_umask())  # mkstemp makes files that only their owner can read
+        if check is not None:
+            check()
         os.replace(temporary, path)
     except BaseException as error:
         with contextlib.suppress(OSError):
-            os.unlink(temporary)
+            temporary.unlink()
         if isinstance(error, OSError):
             raise OutputError(f"{path}: cannot be written ({error.strerror})") from error
         raise
@@ -249,9 +243,28 @@ def write_atomically(path: Path, data: bytes) -> None:
 def remove_partial_files(folders: Iterable[Path]) -> None:
     """Remove what a run that was killed left half written; nobody else may be writing there."""
     for folder in folders:
-        for path in folder.glob(f"{PARTIAL_PREFIX}*{_PARTIAL_SUFFIX}"):
-            with contextlib.suppress(OSError):
-                path.unlink()
+        with contextlib.suppress(OSError):
+            for name in fnmatch.filter(os.listdir(folder), f"{PARTIAL_PREFIX}*{_PARTIAL_SUFFIX}"):
+                with contextlib.suppress(OSError):
+                    (folder / name).unlink()
+
+
+def _one_of(files: Iterable[Path]) -> Callable[[Path], bool]:
+    """A test whether a place is one of some files, under whatever path."""
+    files = list(files)
+    paths = {os.path.realpath(file) for file in files}
+    identities = {identity_of(file) for file in files} - {None}
+    return lambda place: os.path.realpath(place) in paths or identity_of(place) in identities
+
+
+def _folder_around(place: Path, folders: Iterable[Path]) -> Path | None:
+    """The one of some folders that a folder lies in, or is, under whatever path; it need not exist."""
+    real = Path(os.path.realpath(place))
+    above = {identity_of(folder) for folder in (real, *real.parents)} - {None}
+    return next(
+        (folder for folder in folders if real.is_relative_to(os.path.realpath(folder)) or identity_of(folder) in above),
+        None,
+    )
 
 
 def _renamed(relative: Path, name_suffix: str, suffix: str | None) -> Path:
@@ -261,54 +274,3 @@ def _renamed(relative: Path, name_suffix: str, suffix: str | None) -> Path:
         if own.lower() in READABLE_SUFFIXES and own.lower() not in WRITABLE_SUFFIXES:
             suffix = _SUFFIX_WHERE_NONE_CAN_BE_WRITTEN
     return relative.with_name(relative.stem + name_suffix + suffix)
-
-
-def _walk(folder: Path, root: Path, found: Found) -> None:
-    images: list[FoundImage] = []
-
-    def note(error: OSError) -> None:
-        found.problems.append(Problem(Path(error.filename), f"this folder cannot be read ({error.strerror})"))
-
-    for parent, folders, names in os.walk(folder, onerror=note):
-        for name in folders:
-            if not name.startswith(".") and Path(parent, name).is_symlink():
-                found.problems.append(Problem(Path(parent, name), "a link to a folder, which is not followed", True))
-        folders[:] = [name for name in folders if not name.startswith(".")]
-        for name in names:
-            path = Path(parent, name)
-            if name.startswith(".") or path.suffix.lower() not in READABLE_SUFFIXES:
-                found.others += not name.startswith(".")
-            else:
-                images.append(FoundImage(path.relative_to(root), path, root))
-    found.images += sorted(images)
-
-
-def _match(pattern: Path, found: Found) -> None:
-    plain = list(_before_magic(pattern.parts))
-    root = Path(*plain) if plain else Path()
-    matches = sorted(Path(match) for match in glob.glob(str(pattern), recursive=True))  # noqa: PTH207  # takes absolute patterns
-    if not matches:
-        raise UsageError(f"{pattern}: matches no file")
-    searched = root if "**" in pattern.parts else None
-    for path in matches:
-        if path.is_dir():
-            # Files below it are matches themselves where the pattern goes to the bottom.
-            if searched is None:
-                _walk(path, root, found)
-        elif path.suffix.lower() in READABLE_SUFFIXES:
-            found.images.append(FoundImage(path.relative_to(root), path, searched))
-        else:
-            found.others += 1
-
-
-def _before_magic(parts: Sequence[str]) -> Iterator[str]:
-    for part in parts:
-        if glob.has_magic(part):
-            return
-        yield part
-
-
-def _current_umask() -> int:
-    umask = os.umask(0)
-    os.umask(umask)
-    return umask

@@ -5,12 +5,25 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from restore.errors import UnsupportedImageError
-from restore.images.colour import inks_from, inks_to_srgb, to_eight
+from restore.images.colour import inks_from, to_eight, to_srgb
 from restore.images.document import Document, Page, shown
 from restore.images.formats import format_name
-from restore.images.metadata import XMP_KEYWORD, Metadata
+from restore.images.metadata import (
+    EXIF_HEAD,
+    EXIF_UUID,
+    ICC_HEAD,
+    PHOTOSHOP_HEAD,
+    XMP_HEAD,
+    XMP_KEYWORD,
+    XMP_UUID,
+    Metadata,
+)
+from restore.images.tiff_layout import foreign_tags
 
-__all__ = ["fitted", "fitted_metadata"]
+__all__ = ["fitted", "fitted_metadata", "foreign"]
+
+_UNDERSTOOD = (b"JFIF\0", EXIF_HEAD, XMP_HEAD, ICC_HEAD, PHOTOSHOP_HEAD, XMP_KEYWORD + b"\0")
+_UNDERSTOOD_CHUNKS = {"iCCP", "pHYs", "eXIf", "sRGB", "sBIT", "bKGD", "tRNS", "sPLT"}
 
 
 @dataclass(frozen=True)
@@ -76,8 +89,7 @@ def fitted(page: Page, document: Document, file_format: str, notes: list[str]) -
         )
     if page.mode not in holds.modes and page.mode in {"1", "L"}:
         if "L" not in holds.modes and "RGB" in holds.modes:
-            notes.append(f"{name} has no grey: written as RGB of three equal channels")
-            page = replace(page, pixels=np.repeat(page.pixels[..., None], 3, axis=2))
+            page = _in_colour(page, document, name, notes)
         page = replace(page, mode="L" if "L" in holds.modes else "RGB")
     if page.mode == "P" and "P" not in holds.modes:
         page = replace(page, mode="RGB")
@@ -89,7 +101,7 @@ def _developed(page: Page, document: Document, name: str, notes: list[str]) -> P
     profile = document.metadata.icc
     if profile and document.metadata.colours == "CMYK":
         try:
-            pixels = inks_to_srgb(inks_from(page.pixels, page.inks), profile)
+            pixels = to_srgb(inks_from(page.pixels, page.inks), profile)
         except (RuntimeError, ValueError) as error:
             raise UnsupportedImageError(
                 f"{shown(document.path)}: its CMYK profile cannot be used ({error}); keep the format or use .tif"
@@ -98,6 +110,25 @@ def _developed(page: Page, document: Document, name: str, notes: list[str]) -> P
         return replace(page, pixels=pixels, mode="RGB", inks=None)
     notes.append(f"{name} holds no CMYK, and there is no profile: converted to RGB by plain arithmetic")
     return replace(page, mode="RGB", inks=None)
+
+
+def _in_colour(page: Page, document: Document, name: str, notes: list[str]) -> Page:
+    """A grey page as RGB: through its profile if that is one of grey, which does not hold for RGB."""
+    profile = document.metadata.icc
+    if profile and _is_of_grey(profile):
+        try:
+            pixels = to_srgb(page.pixels, profile)
+        except (RuntimeError, ValueError):
+            notes.append("its grey profile cannot be used and is left out")
+        else:
+            notes.append(f"{name} has no grey: converted to sRGB through its colour profile")
+            return replace(page, pixels=pixels)
+    notes.append(f"{name} has no grey: written as RGB of three equal channels")
+    return replace(page, pixels=np.repeat(page.pixels[..., None], 3, axis=2))
+
+
+def _is_of_grey(profile: bytes) -> bool:
+    return profile[16:20] == b"GRAY"
 
 
 def fitted_metadata(document: Document, page: Page, file_format: str, notes: list[str]) -> Metadata:
@@ -115,6 +146,8 @@ def fitted_metadata(document: Document, page: Page, file_format: str, notes: lis
     metadata, holds, name = document.metadata, _HOLDS[file_format], format_name(file_format)
     if metadata.icc and metadata.colours == "CMYK" and page.mode != "CMYK":
         metadata = replace(metadata, icc=None)  # said where the colours were converted
+    if metadata.icc and _is_of_grey(metadata.icc) and metadata.colours == "GRAY" and page.pixels.ndim == 3:
+        metadata = replace(metadata, icc=None)  # likewise
     lost = [
         what
         for what, value, held in (
@@ -127,20 +160,34 @@ def fitted_metadata(document: Document, page: Page, file_format: str, notes: lis
         if value and not held
     ]
     if file_format != document.format:
-        lost += _foreign(document)
+        lost += foreign(document)
     if lost:
         notes.append(f"{name} cannot hold: {', '.join(lost)}")
     return metadata
 
 
-def _foreign(document: Document) -> list[str]:
-    """What only the source's format holds."""
-    names = {
-        "FE": "comments", "EB": "JPEG segment APP11", "tEXt": "PNG text", "zTXt": "PNG text", "gAMA": "PNG gamma",
-        "cHRM": "PNG chromaticities", "comment": "comments",
+def foreign(document: Document) -> list[str]:
+    """What only the source's own format holds, in words."""
+    found = [_foreign_block(name, data) for name, data in document.metadata.blocks]
+    tags = [tag for layout in document.metadata.pages for tag in foreign_tags(layout)]
+    if tags:
+        found.append(f"TIFF tags ({', '.join(map(str, dict.fromkeys(tags)))})")
+    return list(dict.fromkeys(what for what in found if what))
+
+
+def _foreign_block(name: str, data: bytes) -> str:
+    """What a segment, chunk or box is, or nothing if it has been understood or is about display only."""
+    words = {
+        "FE": "comments", "comment": "comments", "tEXt": "PNG text", "zTXt": "PNG text", "iTXt": "PNG text",
+        "gAMA": "PNG gamma", "cHRM": "PNG chromaticities", "tail": "what stands behind the photo, such as a video",
+        "uuid": "JPEG 2000 boxes", "xml ": "JPEG 2000 boxes", "uinf": "JPEG 2000 boxes",
     }  # fmt: skip
-    found = [names.get(name) for name, data in document.metadata.blocks]
-    texts = [
-        "PNG text" for name, data in document.metadata.blocks if name == "iTXt" and not data.startswith(XMP_KEYWORD)
-    ]
-    return list(dict.fromkeys([*(name for name in found if name), *texts]))
+    if name in _UNDERSTOOD_CHUNKS or data.startswith(_UNDERSTOOD) or data[8:24] in {EXIF_UUID, XMP_UUID}:
+        return ""
+    if data.startswith(b"http://ns.adobe.com/xmp/extension/\0"):
+        return "extended XMP"
+    if name in words:
+        return words[name]
+    if len(name) == 2:
+        return f"JPEG segment APP{int(name, 16) & 15}" if name.startswith("E") else f"JPEG segment {name}"
+    return f"PNG chunk {name}"

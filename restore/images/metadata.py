@@ -16,6 +16,8 @@ __all__ = [
     "EXIF_UUID",
     "ICC_HEAD",
     "PHOTOSHOP_HEAD",
+    "STALE_CREDENTIALS",
+    "STALE_THUMBNAIL",
     "XMP_HEAD",
     "XMP_KEYWORD",
     "XMP_UUID",
@@ -27,6 +29,7 @@ __all__ = [
     "pillow_metadata",
     "png_metadata",
     "upright_xmp",
+    "without_thumbnails",
 ]
 
 EXIF_HEAD = b"Exif\0\0"
@@ -36,11 +39,17 @@ PHOTOSHOP_HEAD = b"Photoshop 3.0\0"
 XMP_KEYWORD = b"XML:com.adobe.xmp"
 EXIF_UUID = b"JpgTiffExif->JP2"
 XMP_UUID = bytes.fromhex("BE7ACFCB97A942E89C71999491E3AFAC")
+_CREDENTIALS_UUID = bytes.fromhex("D8FEC3D61B0E483C92975828877EC481")
+STALE_CREDENTIALS = "content credentials (C2PA) hold for the picture as it was only and are left out"
+STALE_THUMBNAIL = "Photoshop's thumbnail shows the picture as it was and is left out"
 _RAW_PROFILE_EXIF = b"Raw profile type exif"
 
 # Of the JPEG segments: what the encoder writes itself, a second thumbnail, and the index of a phone's further pictures.
 _DROPPED_SEGMENTS = {0xDB, 0xC4, 0xDD, 0xCC, 0xEE, *(0xC0 | kind for kind in range(16) if kind not in {4, 8, 12})}
-_DROPPED_CHUNKS = {b"IHDR", b"PLTE", b"IDAT", b"IEND", b"tRNS", b"hIST", b"acTL", b"fcTL", b"fdAT"}
+_DROPPED_CHUNKS = {b"IHDR", b"PLTE", b"IDAT", b"IEND", b"tRNS", b"hIST", b"acTL", b"fcTL", b"fdAT", b"iDOT"}
+# Those that hold for the restored picture as well, though a program that does not know them should not copy them.
+_LASTING_CHUNKS = {b"cHRM", b"gAMA", b"iCCP", b"sBIT", b"sRGB", b"bKGD", b"cICP", b"mDCV", b"cLLI", b"sPLT", b"tIME"}
+_LASTING_CHUNKS |= {b"pCAL", b"sCAL", b"sTER"}
 _XMP_ORIENTATION = re.compile(rb"(tiff:Orientation\s*(?:=\s*[\"']|>)\s*)[2-8](?=\s*[\"'<])")
 _PHOTOSHOP_THUMBNAILS = {0x0409, 0x040C}
 _IPTC_RESOURCE = 0x0404
@@ -138,7 +147,7 @@ def jpeg_metadata(file: BinaryIO, height: int, width: int) -> tuple[dict[str, An
     exif = exif and upright(exif, height, width)
     fields: dict[str, Any] = {"orientation": orientation, "exif": exif}
     profile: dict[int, bytes] = {}
-    blocks, has_exif, several = [], False, False
+    blocks, has_exif, several, notes = [], False, False, list[str]()
     for marker, original in segments:
         data = original
         if marker == 0xE0 and data.startswith(b"JFXX\0"):
@@ -155,18 +164,24 @@ def jpeg_metadata(file: BinaryIO, height: int, width: int) -> tuple[dict[str, An
             continue
         elif marker == 0xE2 and data.startswith(ICC_HEAD) and len(data) > 14:
             profile[data[12]] = data[14:]
+        elif marker == 0xEB and data.startswith(b"JP") and data[12:16] == b"jumb":
+            notes.append(STALE_CREDENTIALS)
+            continue
         elif marker == 0xED and data.startswith(PHOTOSHOP_HEAD):
-            resources = _without_thumbnails(data[len(PHOTOSHOP_HEAD) :])
+            resources = without_thumbnails(data[len(PHOTOSHOP_HEAD) :])
+            if len(resources) < len(data) - len(PHOTOSHOP_HEAD):
+                notes.append(STALE_THUMBNAIL)
             data = PHOTOSHOP_HEAD + resources
             fields["photoshop"] = fields.get("photoshop", b"") + resources
         blocks.append((f"{marker:02X}", data))
     fields["icc"] = b"".join(profile[number] for number in sorted(profile)) or None
     fields["blocks"] = tuple(blocks)
-    notes = ["only the photo of this multi-picture file is restored; its previews are left out"] if several else []
-    return fields, notes
+    if several:
+        notes.append("only the photo of this multi-picture file is restored; its other pictures are left out")
+    return fields, list(dict.fromkeys(notes))
 
 
-def png_metadata(file: BinaryIO, height: int, width: int) -> dict[str, Any]:
+def png_metadata(file: BinaryIO, height: int, width: int) -> tuple[dict[str, Any], list[str]]:
     """What stands in the chunks of a PNG before and after its pixels.
 
     Args:
@@ -175,8 +190,8 @@ def png_metadata(file: BinaryIO, height: int, width: int) -> dict[str, Any]:
         width: As stored.
 
     Returns:
-        Fields of `Metadata`; the transparent colour of a `tRNS` chunk comes along as the block `tRNS`, which is not
-        for writing.
+        Fields of `Metadata`, and notes on what is left out; the transparent colour of a `tRNS` chunk comes along as
+        the block `tRNS`, which is not for writing.
     """
     chunks = list(png_chunks(file))
     fields: dict[str, Any] = {}
@@ -187,13 +202,16 @@ def png_metadata(file: BinaryIO, height: int, width: int) -> dict[str, Any]:
     fields["orientation"] = orientation = orientation_of(exif)
     if orientation > 4:
         height, width = width, height
-    blocks, has_exif = [], False
+    blocks, has_exif, unsafe = [], False, list[str]()
     fields["exif"] = patched = exif and upright(exif, height, width)
     for name, original in chunks:
         data, kind = original, name
         if name == b"tRNS":
             blocks.append(("tRNS", data))
         if name in _DROPPED_CHUNKS:
+            continue
+        if not name[3] & 0x20 and name not in _LASTING_CHUNKS:  # about the pixels as they are, says its fourth letter
+            unsafe.append(name.decode("latin-1"))
             continue
         if name == b"eXIf" or (name in {b"tEXt", b"zTXt"} and data.startswith(_RAW_PROFILE_EXIF + b"\0")):
             if has_exif or patched is None:
@@ -215,12 +233,16 @@ def png_metadata(file: BinaryIO, height: int, width: int) -> dict[str, Any]:
             fields["xmp"] = data[len(XMP_KEYWORD) + 3 :].split(b"\0", 2)[-1]
         blocks.append((kind.decode("latin-1"), data))
     fields["blocks"] = tuple(blocks)
-    return fields
+    notes = [STALE_CREDENTIALS] if "caBX" in unsafe else []
+    if others := [name for name in dict.fromkeys(unsafe) if name != "caBX"]:
+        notes.append(f"PNG chunks that hold for the picture as it was only are left out: {', '.join(others)}")
+    return fields, notes
 
 
-def jp2_metadata(data: bytes) -> dict[str, Any]:
-    """The boxes of a JP2 that are about neither its pixels nor their coding, and its colour profile."""
-    kept = [(name.decode("latin-1"), box) for name, box in jp2_boxes(data) if name in {b"uuid", b"xml ", b"uinf"}]
+def jp2_metadata(data: bytes) -> tuple[dict[str, Any], list[str]]:
+    """The boxes of a JP2 that are about neither its pixels nor their coding, and its colour profile; and notes."""
+    boxes = [(name.decode("latin-1"), box) for name, box in jp2_boxes(data) if name in {b"uuid", b"xml ", b"uinf"}]
+    kept = [(name, box) for name, box in boxes if box[8:24] != _CREDENTIALS_UUID]
     fields: dict[str, Any] = {"blocks": tuple(kept)}
     header = next((box for name, box in jp2_boxes(data) if name == b"jp2h"), b"")
     place = header.find(b"colr")
@@ -229,7 +251,7 @@ def jp2_metadata(data: bytes) -> dict[str, Any]:
         fields["icc"] = header[place + 7 : place - 4 + size] or None
     uuids = {box[8:24]: box[24:] for name, box in kept if name == "uuid"}
     fields["exif"], fields["xmp"] = uuids.get(EXIF_UUID), uuids.get(XMP_UUID)
-    return fields
+    return fields, [STALE_CREDENTIALS] if len(kept) < len(boxes) else []
 
 
 def pillow_metadata(info: dict[Any, Any], height: int, width: int, decoder_turns: bool = False) -> dict[str, Any]:
@@ -307,5 +329,6 @@ def _resources(photoshop: bytes) -> Iterable[tuple[int, bytes, bytes]]:
         yield number, value, photoshop[start:place]
 
 
-def _without_thumbnails(photoshop: bytes) -> bytes:
+def without_thumbnails(photoshop: bytes) -> bytes:
+    """Photoshop's resources without those that show the picture as it was."""
     return b"".join(whole for number, _, whole in _resources(photoshop) if number not in _PHOTOSHOP_THUMBNAILS)

@@ -1,5 +1,7 @@
 """PNM of any highest value: its header, and its pixels above 8 bits, which Pillow would round."""
 
+import io
+import re
 from typing import BinaryIO
 
 import numpy as np
@@ -7,7 +9,9 @@ import numpy as np
 from restore.images.colour import as_sixteen
 from restore.images.document import Page
 
-__all__ = ["pnm_depth", "pnm_page"]
+__all__ = ["pnm_depth", "pnm_has_more", "pnm_page"]
+
+_NEXT = re.compile(rb"(?:^|\s)P[1-6]\s")
 
 
 def pnm_depth(file: BinaryIO) -> tuple[int, int]:
@@ -23,6 +27,20 @@ def pnm_depth(file: BinaryIO) -> tuple[int, int]:
     if not 0 < highest < 65536:
         raise ValueError(f"its highest value is {highest}")
     return 8 if highest < 256 else 16, highest
+
+
+def pnm_has_more(file: BinaryIO) -> bool:
+    """Whether another picture stands behind the first.
+
+    Raises:
+        ValueError: The header is not one of PNM.
+    """
+    kind, (width, height, *highest) = _header(file)
+    if kind in {b"P1", b"P2", b"P3"}:
+        return any(_NEXT.search(line.partition(b"#")[0]) for line in file)
+    row = (width + 7) // 8 if kind == b"P4" else width * (3 if kind == b"P6" else 1) * (2 if highest[0] > 255 else 1)
+    file.seek(row * height, io.SEEK_CUR)
+    return _NEXT.match(file.read(64).lstrip()) is not None
 
 
 def pnm_page(file: BinaryIO) -> Page:

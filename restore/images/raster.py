@@ -6,18 +6,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
 
-import imagecodecs
 import numpy as np
 import numpy.typing as npt
 from PIL import Image, UnidentifiedImageError
 
 from restore.errors import UnreadableImageError, UnsupportedImageError
 from restore.images.colour import Array, as_sixteen, bands, rgb_of_inks, turned
-from restore.images.containers import jpeg_scans, jpeg_segments
+from restore.images.containers import av1_coding, file_boxes, webp_is_lossless
 from restore.images.document import Document, Page, check_size, shown, stamp_of
 from restore.images.formats import format_name
-from restore.images.metadata import JpegCoding, Metadata, jp2_metadata, jpeg_metadata, pillow_metadata, png_metadata
-from restore.images.pnm import pnm_depth, pnm_page
+from restore.images.jpeg import check_jpeg, checked_jpeg, jpeg_coding, jpeg_tail
+from restore.images.metadata import Metadata, jp2_metadata, jpeg_metadata, pillow_metadata, png_metadata
+from restore.images.pnm import pnm_depth, pnm_has_more, pnm_page
 
 __all__ = ["inspect", "read"]
 
@@ -36,7 +36,6 @@ _MODES = {
     "I;16B": "L",
     "I": "L",
 }
-_MAX_SCANS = 200  # encoders make a dozen
 
 
 @dataclass(frozen=True)
@@ -60,7 +59,7 @@ def inspect(path: Path, file: BinaryIO, file_format: str, max_pixels: int) -> Do
         ImageError: It is damaged, too large, or of a kind that would lose something.
     """
     if file_format == "JPEG":
-        _check_jpeg(path, file)
+        check_jpeg(path, file)
     depth = _depth(path, file, file_format)
     image = _opened(path, file, file_format)
     check_size(path, image.height, image.width, max_pixels)
@@ -97,6 +96,9 @@ def read(document: Document, file: BinaryIO) -> Page:
         Exception: Whatever the decoder raises; `restore.images.document.reading` knows what.
     """
     path, metadata = document.path, document.metadata
+    if document.format == "JPEG":
+        file.seek(0)
+        file = io.BytesIO(checked_jpeg(file.read()))
     image = _opened(path, file, document.format)
     check_size(path, image.height, image.width, metadata.max_pixels)
     size = (image.height, image.width)
@@ -143,28 +145,6 @@ def _kind(mode: str) -> str:
     )
 
 
-def _check_jpeg(path: Path, file: BinaryIO) -> None:
-    progressive = False
-    for marker, payload in jpeg_segments(file):
-        progressive |= marker in {0xC2, 0xCA}
-        if 0xC0 <= marker <= 0xCF and marker not in {0xC4, 0xC8, 0xCC}:
-            if payload[:1] != b"\x08":
-                depth = payload[0] if payload else 0
-                raise UnsupportedImageError(
-                    f"{shown(path)}: a JPEG of {depth} bits a channel; convert it to TIFF or PNG first"
-                )
-            if marker not in {0xC0, 0xC1, 0xC2, 0xC9, 0xCA}:
-                raise UnsupportedImageError(
-                    f"{shown(path)}: a lossless or hierarchical JPEG; convert it to TIFF or PNG first"
-                )
-            # Huffman codes take a bit or more for each block of 8 x 8 pixels; the decoder makes up what is missing.
-            height, width = struct.unpack(">HH", payload[1:5])
-            if marker < 0xC9 and height * width > 512 * stamp_of(file)[0]:
-                raise EOFError("it has fewer bits than blocks")
-    if progressive and jpeg_scans(file) > _MAX_SCANS:  # each goes over the whole picture, and may take a dozen bytes
-        raise ValueError(f"more than {_MAX_SCANS} scans")
-
-
 def _depth(path: Path, file: BinaryIO, file_format: str) -> _Depth:
     """What a format says of its depth, which Pillow does not pass on."""
     bits = 8
@@ -174,13 +154,11 @@ def _depth(path: Path, file: BinaryIO, file_format: str) -> _Depth:
     elif file_format == "PPM":
         return _Depth(*pnm_depth(file))
     elif file_format == "JPEG2000":
-        file.seek(0)
-        head = file.read(65536)
-        place = head.find(b"\xff\x4f\xff\x51")
-        if place < 0:
+        header, head = _jpeg2000_heads(file)
+        if not head.startswith(b"\xff\x4f\xff\x51"):
             raise UnreadableImageError(f"{shown(path)}: has no JPEG 2000 codestream; leave it out or repair it")
-        (count,) = struct.unpack_from(">H", head, place + 40)
-        depths = {head[place + 42 + 3 * channel] for channel in range(count)}
+        (count,) = struct.unpack_from(">H", head, 40)
+        depths = {head[42 + 3 * channel] for channel in range(count)}
         if max(depths) & 0x80 or len(depths) != 1 or max(depths) >= 16:
             raise UnsupportedImageError(
                 f"{shown(path)}: JPEG 2000 with signed values, more than 16 bits, or channels of several depths"
@@ -190,14 +168,14 @@ def _depth(path: Path, file: BinaryIO, file_format: str) -> _Depth:
             raise UnsupportedImageError(
                 f"{shown(path)}: JPEG 2000 of {bits} bits a channel; convert it to 8 bits first"
             )
-        colours = head.find(b"colr")
+        colours = header.find(b"colr")
         # By number, and neither sRGB nor grey: Pillow knows how to convert the others, at 8 bits only.
-        if bits > 8 and 0 <= colours < place and head[colours + 4] == 1 and head[colours + 10] not in {16, 17}:
+        if bits > 8 and colours >= 0 and header[colours + 4] == 1 and header[colours + 10] not in {16, 17}:
             raise UnsupportedImageError(
                 f"{shown(path)}: JPEG 2000 of {bits} bits a channel that is neither grey nor RGB; convert it first"
             )
     elif file_format == "AVIF":
-        coding = _av1_coding(file)
+        coding = av1_coding(file)
         if coding is not None and coding & 0x40:
             bits = 12 if coding & 0x20 else 10
             raise UnsupportedImageError(
@@ -206,12 +184,16 @@ def _depth(path: Path, file: BinaryIO, file_format: str) -> _Depth:
     return _Depth(bits, (1 << bits) - 1)
 
 
-def _av1_coding(file: BinaryIO) -> int | None:
-    """The byte of an AVIF's configuration with its depth and subsampling."""
-    file.seek(0)
-    head = file.read(65536)
-    place = head.find(b"av1C")
-    return head[place + 6] if 0 <= place < len(head) - 6 else None
+def _jpeg2000_heads(file: BinaryIO) -> tuple[bytes, bytes]:
+    """The header box of a JP2, empty for a bare codestream, and the beginning of its codestream."""
+    places = dict[bytes, tuple[int, int]]()
+    for name, begin, end in file_boxes(file):
+        places.setdefault(name, (begin, end))
+    start, stop = places.get(b"jp2h", (0, 0))
+    file.seek(start)
+    header = file.read(stop - start)
+    file.seek(places.get(b"jp2c", (0, 0))[0])
+    return header, file.read(65536)  # the size of a channel's entry is 3, and there are at most 16384
 
 
 def _metadata(file: BinaryIO, image: Image.Image, file_format: str) -> tuple[dict[str, Any], list[str]]:
@@ -220,49 +202,33 @@ def _metadata(file: BinaryIO, image: Image.Image, file_format: str) -> tuple[dic
     notes: list[str] = []
     if file_format == "JPEG":
         fields, notes = jpeg_metadata(file, height, width)
-        fields["jpeg"] = _coding(image)
+        fields["jpeg"] = jpeg_coding(image)
+        if tail := jpeg_tail(file):
+            fields["blocks"] += (("tail", tail),)
     elif file_format == "PNG":
-        fields = png_metadata(file, height, width)
+        fields, notes = png_metadata(file, height, width)
         file.seek(25)
         fields["colour_type"] = file.read(1)[0]
     elif file_format in {"WEBP", "AVIF", "GIF"}:
         fields = pillow_metadata(image.info, height, width)
         if file_format == "WEBP":
-            file.seek(0)
-            fields["lossless"] = b"VP8L" in file.read(4096)
+            fields["lossless"] = webp_is_lossless(file)
         elif file_format == "AVIF":
-            coding = _av1_coding(file) or 0
+            coding = av1_coding(file) or 0
             code = coding >> 2 & 7  # monochrome, and half the chroma across and down
             fields["chroma"] = "4:0:0" if code & 4 else {3: "4:2:0", 2: "4:2:2"}.get(code, "4:4:4")
         elif comment := image.info.get("comment"):
             fields["blocks"] = (("comment", bytes(comment)),)
+    elif file_format == "PPM" and pnm_has_more(file):
+        notes = ["only the first picture of this file is restored; those behind it are left out"]
     elif file_format == "JPEG2000":
         file.seek(0)
-        fields = jp2_metadata(file.read())
+        fields, notes = jp2_metadata(file.read())
     dpi = image.info.get("dpi")
     if "dpi" not in fields and dpi and all(0 < float(value) < 1e6 for value in dpi):
         across, down = (float(value) for value in dpi)
         fields["dpi"] = (down, across) if fields.get("orientation", 1) > 4 else (across, down)
     return fields, notes
-
-
-def _coding(image: Image.Image) -> JpegCoding | None:
-    tables, layers = getattr(image, "quantization", {}), getattr(image, "layer", [])
-    if not layers or any(layer[3] not in tables or max(tables[layer[3]]) > 255 for layer in layers):
-        return None
-    chosen = [tuple(tables[layer[3]]) for layer in layers]
-    while len(chosen) > 1 and chosen[-1] == chosen[-2]:
-        chosen.pop()
-    factors = [layer[1:3] for layer in layers]
-    subsampling = 0
-    if len(factors) == 3 and factors[1] == factors[2] == (1, 1):
-        subsampling = {(2, 1): 1, (2, 2): 2}.get(factors[0], 0)
-    ids = [layer[0] for layer in layers]
-    # In libjpeg's order: a JFIF file is YCbCr, whatever else it says.
-    says_rgb = image.info["adobe_transform"] == 0 if "adobe" in image.info else ids == list(b"RGB")
-    is_rgb = len(layers) == 3 and "jfif" not in image.info and says_rgb
-    # libjpeg subsamples colour differences only.
-    return JpegCoding(tuple(chosen), 0 if is_rgb else subsampling, "progressive" in image.info, is_rgb)
 
 
 def _from_pillow(image: Image.Image) -> Page:
@@ -297,6 +263,8 @@ def _deep(document: Document, file: BinaryIO) -> Page:
     file.seek(0)
     if document.format == "PPM":
         return pnm_page(file)
+    import imagecodecs  # here, since most photos do without
+
     data = file.read()
     if document.format == "PNG":
         pixels: Array = imagecodecs.png_decode(data)

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from restore.errors import DataError
-from restore.images.files import FoundImage
+from restore.images.search import FoundImage
 
 __all__ = ["sample_photos"]
 

@@ -12,7 +12,7 @@ from tifffile import PHOTOMETRIC
 from restore.errors import UnreadableImageError, UnsupportedImageError
 from restore.images.document import Document, Page, check_size, shown, stamp_of
 from restore.images.exif import SlicedFile, directory_at, exif_from, upright
-from restore.images.metadata import Metadata, upright_xmp
+from restore.images.metadata import Metadata, upright_xmp, without_thumbnails
 from restore.images.tiff_layout import COLOURS, EXIF_TAGS, TiffLayout
 from restore.images.tiff_pixels import page_from
 
@@ -113,7 +113,7 @@ def _layout(path: Path, page: tifffile.TiffPage, data: SlicedFile, tiff: tifffil
     if len(extra) > samples - colours:
         raise UnreadableImageError(f"{shown(path)}: damaged or truncated (more extra channels than channels)")
     extra = extra + (0,) * (samples - colours - len(extra))
-    orientation = int(page.tags[274].value) if 274 in page.tags else 1
+    orientation = directory.number(274)
     tile = (int(page.tilelength), int(page.tilewidth)) if page.is_tiled else None
     return TiffLayout(
         offset=page.offset,
@@ -130,7 +130,7 @@ def _layout(path: Path, page: tifffile.TiffPage, data: SlicedFile, tiff: tifffil
         tile=tile,
         rows_per_strip=int(page.rowsperstrip),
         extra=extra,
-        orientation=orientation if orientation in range(1, 9) else 1,
+        orientation=orientation if orientation is not None and 1 <= orientation <= 8 else 1,
     )
 
 
@@ -193,7 +193,7 @@ def _metadata(first: TiffLayout, layouts: list[TiffLayout]) -> dict[str, Any]:
         "exif": exif and upright(exif, *first.upright_size),
         "icc": blob.get(34675),
         "xmp": upright_xmp(xmp, first.orientation != 1) if xmp else None,
-        "photoshop": blob.get(34377),
+        "photoshop": without_thumbnails(blob.get(34377, b"")) or None,
         "iptc": blob.get(33723),
         "dpi": _dpi(first),
         "pages": tuple(layouts),

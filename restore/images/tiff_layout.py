@@ -7,22 +7,32 @@ from tifffile import PHOTOMETRIC
 
 from restore.images.exif import Directory, Entry
 
-__all__ = ["COLOURS", "EXIF_TAGS", "POINTER_TAGS", "TiffLayout", "kept_entries"]
+__all__ = ["CODING_TAGS", "COLOURS", "EXIF_TAGS", "POINTER_TAGS", "TiffLayout", "foreign_tags", "kept_entries"]
 
-# About the coding of the pixels, which is written anew.
-_CODING_TAGS = {
+CODING_TAGS = {
     *(254, 255, 256, 257, 258, 259, 262, 263, 264, 265, 266, 273, 274, 277, 278, 279, 284, 288, 289, 292, 293, 317),
     *(320, 322, 323, 324, 325, 330, 332, 334, 338, 339, 347, 512, 513, 514, 515, 517, 518, 519, 520, 521, 529, 530),
     *(531, 532, 559, 32997, 32998, 34665, 34853),
 }
+"""About the coding of the pixels, which is written anew."""
 # About where on the earth or on the sheet a pixel lies: wrong once the picture has been turned.
 _PLACE_TAGS = {33550, 33922, 34264, 34735, 34736, 34737, 286, 287}
 _TONE_TAGS = {290, 291, 301, 280, 281, 340, 341, 336}  # about the values of a channel as stored
+_STALE_TAGS = {
+    37724: "Photoshop's layers show the picture as it was and are left out",
+    52545: "content credentials (C2PA) hold for the picture as it was only and are left out",
+}
+# XMP, IPTC, Photoshop's resources and the profile, for which the other formats have places of their own.
+_HELD_TAGS = {700, 33723, 34377, 34675}
 
 POINTER_TAGS = {34665, 34853}
 """The EXIF and GPS directories."""
-EXIF_TAGS = (270, 271, 272, 282, 283, 296, 305, 306, 315, 316, 318, 319, 33432, *range(0x9C9B, 0x9CA0), *POINTER_TAGS)
-"""The tags of a TIFF that EXIF knows as well."""
+EXIF_TAGS = (
+    *(269, 270, 271, 272, 282, 283, 285, 296, 305, 306, 315, 316, 318, 319, 18246, 18249, 33432),
+    *range(0x9C9B, 0x9CA0),
+    *POINTER_TAGS,
+)
+"""The tags of a TIFF that readers of EXIF know as well."""
 COLOURS: dict[int, int] = {
     PHOTOMETRIC.MINISWHITE: 1,
     PHOTOMETRIC.MINISBLACK: 1,
@@ -103,14 +113,15 @@ def kept_entries(layout: TiffLayout, same_colours: bool) -> tuple[tuple[Entry, .
     Returns:
         The tags, and notes on what is left out.
     """
-    kept, lost = [], []
+    kept, lost, notes = [], [], []
     turned = layout.orientation != 1
     for entry in layout.directory.entries:
-        if entry.tag in _CODING_TAGS and entry.child is None:
+        if entry.tag in CODING_TAGS and entry.child is None:
             continue
-        if (entry.tag in _PLACE_TAGS and turned) or (
-            not same_colours and (entry.tag in _TONE_TAGS or entry.tag == 34675)
-        ):
+        if entry.tag in _STALE_TAGS:
+            notes.append(_STALE_TAGS[entry.tag])
+            continue
+        if (entry.tag in _PLACE_TAGS and turned) or (entry.tag in _TONE_TAGS and not same_colours):
             lost.append(entry.tag)
             continue
         kept.append(replace(entry, child=_upright_sizes(entry.child, layout)) if entry.child else entry)
@@ -119,8 +130,15 @@ def kept_entries(layout: TiffLayout, same_colours: bool) -> tuple[tuple[Entry, .
         kept = [replace(entry, tag=exchanged.get(entry.tag, entry.tag)) for entry in kept]
     if layout.directory.find(330) is not None:
         lost.append(330)
-    notes = [f"TIFF tags that no longer hold are left out: {', '.join(map(str, lost))}"] if lost else []
+    if lost:
+        notes.append(f"TIFF tags that no longer hold are left out: {', '.join(map(str, lost))}")
     return tuple(kept), notes
+
+
+def foreign_tags(layout: TiffLayout) -> list[int]:
+    """The tags of a page that only a TIFF can hold, but for those about the coding of its pixels."""
+    known = {*EXIF_TAGS, *CODING_TAGS, *_TONE_TAGS, *_HELD_TAGS}
+    return [entry.tag for entry in layout.directory.entries if entry.tag not in known]
 
 
 def _upright_sizes(directory: Directory, layout: TiffLayout) -> Directory:

@@ -108,7 +108,8 @@ def _through_libtiff(file: BinaryIO, number: int, layout: TiffLayout) -> Array:
         mode = {"1": "L", "L": "L", "P": "P", "RGB": "RGB", "YCbCr": "RGB", "CMYK": "CMYK"}.get(image.mode)
         if mode is None:
             raise UnsupportedImageError(f"a TIFF of kind {image.mode}")
-        image.load()  # turns it upright
+        seen = image.getexif().get(0x0112, 1)
+        image.load()  # turns it upright, if the orientation is of the usual type
         width, height = image.size
         samples = np.empty((height, width, len(Image.new(mode, (1, 1)).getbands())), np.uint8)
         for rows in bands(height):
@@ -116,7 +117,9 @@ def _through_libtiff(file: BinaryIO, number: int, layout: TiffLayout) -> Array:
             samples[rows] = np.asarray(band if band.mode == mode else band.convert(mode)).reshape(
                 -1, width, samples.shape[2]
             )
-    return turned(samples, {6: 8, 8: 6}.get(layout.orientation, layout.orientation))
+    return turned(
+        samples, {6: 8, 8: 6}.get(layout.orientation, layout.orientation) if seen == layout.orientation else 1
+    )
 
 
 def _beyond(samples: Array, layout: TiffLayout) -> tuple[Array | None, Array | None]:

@@ -12,8 +12,9 @@ import tifffile
 from restore.images.colour import Array, bands, inks_from, palette_of, premultiplied
 from restore.images.document import Document, Page
 from restore.images.exif import Directory, Entry, SlicedFile, directory_at, main_directory, serialise, table_size
-from restore.images.metadata import iptc_of, upright_xmp
-from restore.images.tiff_layout import EXIF_TAGS, TiffLayout, kept_entries
+from restore.images.fitting import foreign
+from restore.images.metadata import STALE_THUMBNAIL, iptc_of, upright_xmp, without_thumbnails
+from restore.images.tiff_layout import CODING_TAGS, TiffLayout, kept_entries
 
 __all__ = ["write_tiff"]
 
@@ -39,6 +40,7 @@ def write_tiff(document: Document, pages: Iterable[Page], quality: int | None) -
     """
     layouts = document.metadata.pages
     order, big = _container(document)
+    lost = foreign(document) if document.format != "TIFF" else []
     buffer, notes, entries = io.BytesIO(), list[str](), list[tuple[Entry, ...]]()
     with tifffile.TiffWriter(buffer, bigtiff=big, byteorder="<" if order == "<" else ">") as writer:
         for number, page in enumerate(pages):
@@ -46,12 +48,16 @@ def write_tiff(document: Document, pages: Iterable[Page], quality: int | None) -
                 raise ValueError(f"more than its {document.page_count} pages")
             layout = layouts[number] if layouts else None
             same = _write_page(writer, page, layout, quality, notes)
-            kept, lost = kept_entries(layout, same) if layout else (_entries_from(document, order, same, notes), [])
-            entries.append(_upright(kept) if layout is not None and layout.orientation != 1 else tuple(kept))
-            notes += lost
+            kept, stale = kept_entries(layout, same) if layout else (_entries_from(document, order, notes), [])
+            if layout is not None and layout.orientation != 1:
+                kept = _upright(kept)
+            entries.append(_without_thumbnails(kept, notes))
+            notes += stale
     if len(entries) < document.page_count:
         raise ValueError(f"{len(entries)} of its {document.page_count} pages")
     _retag(buffer, entries, order, big)
+    if lost:
+        notes.append(f"TIFF cannot hold: {', '.join(lost)}")
     return buffer.getvalue(), list(dict.fromkeys(notes))
 
 
@@ -120,7 +126,9 @@ def _coloured(
     if page.mode == "CMYK":
         notes.append("CMYK was restored as RGB and turned back into inks")
         return inks_from(page.pixels, page.inks), "separated", True
-    if page.mode == "1" and page.pixels.ndim == 2 and page.pixels.dtype == np.uint8:
+    if page.mode == "1" and page.alpha is not None:
+        notes.append("black and white with transparency is written as grey with an alpha channel")
+    elif page.mode == "1" and page.pixels.ndim == 2 and page.pixels.dtype == np.uint8:
         notes.append("black and white again: the restored greys were cut at the middle")
         bilevel = page.pixels > 127
         white_is_zero = layout is not None and layout.photometric == 0
@@ -175,13 +183,14 @@ def _coding(
         options["rowsperstrip"] = layout.rows_per_strip
 
 
-def _entries_from(document: Document, order: str, same: bool, notes: list[str]) -> tuple[Entry, ...]:
+def _entries_from(document: Document, order: str, notes: list[str]) -> tuple[Entry, ...]:
     """Tags for a picture that comes from another format."""
     metadata, entries = document.metadata, dict[int, Entry]()
     if metadata.exif:
         try:
             directory = main_directory(metadata.exif)
-            entries = {entry.tag: entry for entry in directory.entries if entry.tag in EXIF_TAGS}
+            lasting = (entry for entry in directory.entries if entry.child or entry.tag not in CODING_TAGS)
+            entries = {entry.tag: entry for entry in lasting}
         except (ValueError, struct.error):
             notes.append("the EXIF block is damaged and left out")
     if metadata.dpi and not {282, 283} <= set(entries):
@@ -190,7 +199,7 @@ def _entries_from(document: Document, order: str, same: bool, notes: list[str]) 
         entries[296] = Entry(296, 3, 1, struct.pack(order + "H", 2), 0)
     iptc = metadata.iptc or (iptc_of(metadata.photoshop) if metadata.photoshop else None)
     for tag, data in ((700, metadata.xmp), (33723, iptc), (34377, metadata.photoshop), (34675, metadata.icc)):
-        if data and (same or tag != 34675):
+        if data:
             entries[tag] = Entry(tag, 7, len(data), data, 0)
     return tuple(entries.values())
 
@@ -199,6 +208,20 @@ def _upright(entries: Iterable[Entry]) -> tuple[Entry, ...]:
     return tuple(
         replace(entry, data=upright_xmp(entry.data, turned=True)) if entry.tag == 700 else entry for entry in entries
     )
+
+
+def _without_thumbnails(entries: Iterable[Entry], notes: list[str]) -> tuple[Entry, ...]:
+    """Tags with Photoshop's resources (34377) freed from pictures of the picture as it was."""
+    result = []
+    for entry in entries:
+        if entry.tag == 34377 and entry.count == len(entry.data):
+            data = without_thumbnails(entry.data)
+            if len(data) < len(entry.data):
+                notes.append(STALE_THUMBNAIL)
+                entry = replace(entry, count=len(data), data=data)
+        if entry.count:
+            result.append(entry)
+    return tuple(result)
 
 
 def _retag(buffer: BinaryIO, additions: list[tuple[Entry, ...]], order: str, big: bool) -> None:

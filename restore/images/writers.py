@@ -7,7 +7,6 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
-import imagecodecs
 import numpy as np
 from PIL import Image
 
@@ -90,7 +89,9 @@ def _image(page: Page) -> Image.Image:
 
 def _indexed(page: Page, notes: list[str]) -> Image.Image:
     """The page with a palette, or black and white, where it had one and can have it again."""
-    if page.mode == "1" and page.pixels.ndim == 2 and page.alpha is None:
+    if page.mode == "1" and page.alpha is not None:
+        notes.append("black and white with transparency is written as grey with an alpha channel")
+    elif page.mode == "1" and page.pixels.ndim == 2:
         notes.append("black and white again: the restored greys were cut at the middle")
         grey = (page.pixels > 127).view(np.uint8) * np.uint8(255)
         return Image.fromarray(grey).convert("1", dither=Image.Dither.NONE)
@@ -130,12 +131,15 @@ def _write_jpeg(job: _Job) -> bytes:
         options["dpi"] = tuple(round(value) for value in job.metadata.dpi)
     blocks = job.metadata.blocks if job.document.format == "JPEG" else _jpeg_blocks(job.metadata, job.notes)
     segments = []
+    tail = b"".join(data for name, data in blocks if name == "tail")
     for name, data in blocks:
+        if name == "tail":
+            continue
         try:
             segments.append(segment(int(name, 16), data))
         except ValueError:
             job.notes.append("JPEG cannot hold a block of metadata of more than 64 kB; it is left out")
-    return jpeg_with(_saved(_image(job.page), "JPEG", options), segments)
+    return jpeg_with(_saved(_image(job.page), "JPEG", options), segments) + tail
 
 
 def _jpeg_blocks(metadata: Metadata, notes: list[str]) -> list[tuple[str, bytes]]:
@@ -164,6 +168,8 @@ def _write_png(job: _Job) -> bytes:
     if job.page.mode in {"1", "P"} and job.page.pixels.dtype == np.uint8:
         data: bytes | bytearray = _saved(_indexed(job.page, job.notes), "PNG", {"compress_level": 6})
     else:
+        import imagecodecs  # here, since most photos do without
+
         data = imagecodecs.png_encode(_planes(job.page), level=6)
     chunks: list[tuple[bytes, bytes]] = []
     if job.document.format == "PNG":
@@ -251,6 +257,8 @@ def _write_pnm(job: _Job) -> bytes:
 
 
 def _write_jp2(job: _Job) -> bytes:
+    import imagecodecs  # here, since most photos do without
+
     planes = _planes(job.page)
     bits = 8 if planes.dtype == np.uint8 else 16
     if job.document.format == "JPEG2000" and bits == 16:

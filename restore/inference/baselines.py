@@ -10,8 +10,10 @@ import torch
 from skimage import restoration  # its parts load when they are used: most runs use none
 from torch import Tensor
 
+from restore.corruption import GaussianBlur, MotionBlur
 from restore.errors import RestoreError
 from restore.images.tensors import reflect_pad, to_float, to_pixels
+from restore.seeds import generator_for
 
 __all__ = [
     "Baseline",
@@ -38,10 +40,12 @@ class Baseline:
     Attributes:
         name: As it stands in tables.
         restore: `(C, H, W)` float32 and a mask `(1, H, W)` to `(C, H, W)` float32.
+        settings: How it is set.
     """
 
     name: str
     restore: Method
+    settings: str = ""
 
 
 def non_local_means(sigma: float) -> Baseline:
@@ -58,7 +62,7 @@ def non_local_means(sigma: float) -> Baseline:
             return to_float(np.asarray(cv2.fastNlMeansDenoising(pixels, None, strength)))
         return to_float(np.asarray(cv2.fastNlMeansDenoisingColored(pixels, None, strength, strength)))
 
-    return Baseline("non-local means", restore)
+    return Baseline("non-local means", restore, f"h {strength:g}")
 
 
 def wavelet(sigma: float) -> Baseline:
@@ -79,7 +83,7 @@ def wavelet(sigma: float) -> Baseline:
             raise RestoreError("wavelets need PyWavelets: pip install 'restore[benchmark]'") from error
         return _as_planes(result)
 
-    return Baseline("wavelets", restore)
+    return Baseline("wavelets", restore, f"BayesShrink, sigma {sigma:g}")
 
 
 def total_variation(sigma: float) -> Baseline:
@@ -89,17 +93,17 @@ def total_variation(sigma: float) -> Baseline:
     def restore(image: Tensor, _mask: Tensor) -> Tensor:
         return _as_planes(restoration.denoise_tv_chambolle(image.permute(1, 2, 0).numpy(), weight, channel_axis=2))
 
-    return Baseline("total variation", restore)
+    return Baseline("total variation", restore, f"weight {weight:g}")
 
 
 def telea(radius: float = 3.0) -> Baseline:
     """OpenCV's fast-marching inpainting (Telea 2004)."""
-    return Baseline("Telea", _fill_with_opencv(cv2.INPAINT_TELEA, radius))
+    return Baseline("Telea", _fill_with_opencv(cv2.INPAINT_TELEA, radius), f"radius {radius:g}")
 
 
 def navier_stokes(radius: float = 3.0) -> Baseline:
     """OpenCV's inpainting along isophotes (Bertalmio et al. 2001)."""
-    return Baseline("Navier-Stokes", _fill_with_opencv(cv2.INPAINT_NS, radius))
+    return Baseline("Navier-Stokes", _fill_with_opencv(cv2.INPAINT_NS, radius), f"radius {radius:g}")
 
 
 def biharmonic() -> Baseline:
@@ -114,21 +118,22 @@ def biharmonic() -> Baseline:
     return Baseline("biharmonic", restore)
 
 
-def wiener_deconvolution(sigma_pixels: float, balance: float = 0.003) -> Baseline:
-    """scikit-image's Wiener filter with the true Gaussian kernel, reflected beyond the borders against ringing."""
+def wiener_deconvolution(blur: GaussianBlur | MotionBlur, balance: float = 0.003) -> Baseline:
+    """scikit-image's Wiener filter with the true kernel, reflected beyond the borders against ringing."""
     return Baseline(
         "Wiener",
-        _deconvolve(sigma_pixels, lambda plane, kernel: restoration.wiener(plane, kernel, balance, clip=False)),
+        _deconvolve(blur, lambda plane, kernel: restoration.wiener(plane, kernel, balance, clip=False)),
+        f"balance {balance:g}",
     )
 
 
-def richardson_lucy_deconvolution(sigma_pixels: float, iterations: int = 30) -> Baseline:
-    """scikit-image's Richardson-Lucy (1972, 1974) with the true Gaussian kernel, reflected beyond the borders."""
+def richardson_lucy_deconvolution(blur: GaussianBlur | MotionBlur, iterations: int = 30) -> Baseline:
+    """scikit-image's Richardson-Lucy (1972, 1974) with the true kernel, reflected beyond the borders."""
 
     def sharpen(plane: Plane, kernel: Plane) -> Plane:
         return np.asarray(restoration.richardson_lucy(np.clip(plane, 1e-4, None), kernel, iterations, clip=False))
 
-    return Baseline("Richardson-Lucy", _deconvolve(sigma_pixels, sharpen))
+    return Baseline("Richardson-Lucy", _deconvolve(blur, sharpen), f"{iterations} iterations")
 
 
 def _fill_with_opencv(method: int, radius: float) -> Method:
@@ -140,14 +145,12 @@ def _fill_with_opencv(method: int, radius: float) -> Method:
     return restore
 
 
-def _deconvolve(sigma_pixels: float, sharpen: Callable[[Plane, Plane], Plane]) -> Method:
-    radius = int(np.ceil(4 * sigma_pixels))
-    offsets = np.arange(-radius, radius + 1)
-    profile = np.exp(-0.5 * (offsets / max(sigma_pixels, 1e-3)) ** 2)
-    kernel = np.outer(profile, profile) / profile.sum() ** 2
+def _deconvolve(blur: GaussianBlur | MotionBlur, sharpen: Callable[[Plane, Plane], Plane]) -> Method:
+    """Of a blur that leaves nothing to chance: its intervals are single numbers."""
+    kernel = blur.kernels(torch.zeros(1, 1, 1, 1), generator_for("kernel"))[0].double().numpy()
+    margin = kernel.shape[0] - 1  # twice the radius
 
     def restore(image: Tensor, _mask: Tensor) -> Tensor:
-        margin = 2 * radius
         padded = reflect_pad(image.unsqueeze(0), margin, margin, margin, margin)[0].numpy()
         result = torch.from_numpy(np.stack([sharpen(plane, kernel) for plane in padded])).float()
         return result[:, margin : margin + image.shape[1], margin : margin + image.shape[2]]

@@ -4,12 +4,13 @@ Three stages overlap: one thread reads ahead, the network runs in the caller's t
 is read ahead is bounded in pixels, so that memory does not depend on how many files there are.
 """
 
-import threading
+import contextlib
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
+from pathlib import Path
 from typing import Literal
 
 import numpy as np
@@ -18,12 +19,12 @@ import torch
 
 from restore.errors import OutputError, RestoreError, UnreadableImageError, UsageError
 from restore.images.codec import bleed_under_alpha, encode, encode_document, open_document, read_pages
-from restore.images.document import Array, Document, Encoded, Page, shown
-from restore.images.files import PlannedImage, write_atomically
+from restore.images.document import Array, Document, Page, shown
+from restore.images.files import PlannedImage, check_collisions, identity_of, view_of, write_atomically
 from restore.images.tensors import LEVELS
-from restore.inference.damage import CLEAN_LIMITS, Damage, estimate_damage, is_clean
-from restore.inference.journal import Journal, SourceState, decide_without, state_of
-from restore.inference.outcome import BatchOptions, PhotoResult, Status
+from restore.inference.damage import CLEAN_LIMITS, estimate_damage, is_clean
+from restore.inference.journal import Journal, decide_without, state_of
+from restore.inference.outcome import COMPARE, RESIDUAL, BatchOptions, Job, PhotoResult
 from restore.inference.previews import residual, side_by_side, thumbnail, unit_range
 from restore.inference.restorer import Restorer
 from restore.memory import PixelBudget, return_freed_memory
@@ -34,6 +35,7 @@ _READ_AHEAD = 16
 """Pictures, as far as `_PIXELS_AHEAD` allows: small ones of one size share a pass of the network."""
 _PIXELS_AHEAD = 48_000_000
 """Pixels in memory at a time; a picture that is larger is alone."""
+_DRAWN = {RESIDUAL: residual, COMPARE: side_by_side}
 _UNCHANGED = 0.8
 """Root mean square in 8-bit units, 50 dB: what a guarded bundle changes less than that was clean."""
 
@@ -54,33 +56,18 @@ def restore_files(
 
     Yields:
         One result per photo, in order.
+
+    Raises:
+        OutputError: A view would be written over a source or a result. Nothing has been written then.
     """
-    batch = _Batch(restorer, options or BatchOptions(), journal)
+    options = options or BatchOptions()
+    if options.views:
+        check_collisions(plans, options.views)
+    batch = _Batch(restorer, options, journal)
     try:
         yield from batch.run(plans)
     finally:
         batch.close()
-
-
-@dataclass
-class _Job:
-    """A picture on its way through the stages."""
-
-    plan: PlannedImage
-    start: float
-    result: PhotoResult | None = None  # set as soon as it is known
-    document: Document | None = None
-    state: SourceState | None = None
-    page: Page | None = None
-    mask: npt.NDArray[np.bool_] | None = None
-    restored: Page | None = None
-    encoded: Encoded | None = None
-    copy: str = ""  # the reason to copy it as it is
-    notes: list[str] = field(default_factory=list)
-    damage: Damage | None = None
-    network_seconds: float = 0.0
-    pixels: int = 0  # taken from the budget
-    megapixels: float = 0.0
 
 
 class _Batch:
@@ -89,20 +76,21 @@ class _Batch:
     def __init__(self, restorer: Restorer, options: BatchOptions, journal: Journal | None) -> None:
         self.restorer, self.options, self.journal = restorer, options, journal
         self.protocol = restorer.card.protocol if restorer.card is not None else ""
-        self.shows_both = options.residual or options.compare or options.thumbnails
+        self.shows_both = bool(options.views) or options.thumbnails
         self.auto = options.auto and self.protocol in CLEAN_LIMITS
         self.budget = PixelBudget(_PIXELS_AHEAD)
-        self.journal_lock = threading.Lock()
+        self.sources: set[tuple[int, int] | None] = set()
         self.reader = ThreadPoolExecutor(1, "restore-read")
         self.writers = ThreadPoolExecutor(options.workers, "restore-write")
 
     def run(self, plans: Sequence[PlannedImage]) -> Iterator[PhotoResult]:
-        waiting: deque[Future[_Job]] = deque()
+        waiting: deque[Future[Job]] = deque()
         writing: deque[Future[PhotoResult]] = deque()
         rest = iter(plans)
+        self.sources = {identity_of(plan.source) for plan in plans} - {None}
         while True:
             while len(waiting) <= _READ_AHEAD and (plan := next(rest, None)) is not None:
-                waiting.append(self.reader.submit(self._guarded, self._read, _Job(plan, 0.0)))
+                waiting.append(self.reader.submit(self._guarded, self._read, Job(plan, 0.0)))
             if not waiting:
                 break
             for job in self._restored_together(waiting):
@@ -117,30 +105,33 @@ class _Batch:
         self.reader.shutdown(cancel_futures=True)
         self.writers.shutdown(cancel_futures=True)
 
-    def _guarded(self, stage: "Callable[[_Job], None]", job: _Job) -> _Job:  # the boundary of one file
+    def _guarded(self, stage: "Callable[[Job], None]", job: Job) -> Job:  # the boundary of one file
         if job.result is None:
             try:
                 stage(job)
             except RestoreError as error:
-                job.result = self._result(job, "failed", str(error))
+                job.result = job.ended("failed", str(error))
             except Exception as error:  # noqa: BLE001
                 text = " ".join(str(error).split())
-                job.result = self._result(job, "failed", f"{shown(job.plan.source)}: {type(error).__name__}: {text}")
+                job.result = job.ended("failed", f"{shown(job.plan.source)}: {type(error).__name__}: {text}")
         return job
 
-    def _read(self, job: _Job) -> None:
+    def _read(self, job: Job) -> None:
         job.start = time.perf_counter()
+        found = None if self.options.masks is None else self.options.masks.find(job.plan.relative)
+        with contextlib.suppress(OSError):  # to be reported where it is read
+            job.mask_state = None if found is None else state_of(found)
         decide = decide_without if self.journal is None else self.journal.decide
-        decision = decide(job.plan.source, job.plan.target, self.options.overwrite)
+        decision = decide(job.plan.source, job.plan.target, self.options.overwrite, job.mask_state)
         if not decision.work:
-            job.result = self._result(job, "skipped", decision.reason)
+            job.result = job.ended("skipped", decision.reason)
             return
         source = job.plan.source
         document = open_document(source, self.options.max_pixels)
         job.state = state_of(source)
         job.document, job.notes = document, list(document.notes)
         job.megapixels = document.height * document.width * document.page_count / 1e6
-        job.mask = self._mask(job, document)
+        job.mask = self._mask(job, document, found)
         if job.copy or document.page_count > 1:
             return  # several pages go through one by one, in `_restore`; one is in memory at a time
         job.pixels = self.budget.take(document.height * document.width)
@@ -154,10 +145,9 @@ class _Batch:
                     job.page = None
                     self._give_back(job)
 
-    def _mask(self, job: _Job, document: Document) -> npt.NDArray[np.bool_] | None:
+    def _mask(self, job: Job, document: Document, found: Path | None) -> npt.NDArray[np.bool_] | None:
         if self.options.masks is None:
             return None
-        found = self.options.masks.find(job.plan.relative)
         if found is None:
             job.copy = "no mask: nothing is missing"
             return None
@@ -169,7 +159,7 @@ class _Batch:
             job.copy = "an empty mask: nothing is missing"
         return mask
 
-    def _restored_together(self, waiting: "deque[Future[_Job]]") -> list[_Job]:
+    def _restored_together(self, waiting: "deque[Future[Job]]") -> list[Job]:
         """The next picture, and those behind it that are read already and of its size, if they are small."""
         jobs = [waiting.popleft().result()]
         page = jobs[0].page
@@ -200,14 +190,14 @@ class _Batch:
             self._leave_alone(job, change)
         return jobs
 
-    def _may_share(self, job: _Job) -> bool:
+    def _may_share(self, job: Job) -> bool:
         """A plain picture on its way to the network."""
         page = job.page
         if job.result is not None or job.copy or job.mask is not None or page is None:
             return False
         return page.alpha is None and page.pixels.dtype in LEVELS and self.restorer.fits(page.pixels.shape, 2)
 
-    def _restore(self, job: _Job) -> None:
+    def _restore(self, job: Job) -> None:
         document, page = job.document, job.page
         if document is None or job.copy:
             return
@@ -239,12 +229,12 @@ class _Batch:
         if not changed and not self._needs_encoding(job):
             job.encoded, job.copy = None, "clean already, on every page"
 
-    def _leave_alone(self, job: _Job, change: float) -> None:
+    def _leave_alone(self, job: Job, change: float) -> None:
         """Copy what came back all but unchanged."""
         if self.auto and self.restorer.guarded and 255.0 * change < _UNCHANGED * self.options.strength:
             job.copy, job.restored = f"clean already: restoring would change it by {255.0 * change:.1f} of 255", None
 
-    def _restore_page(self, job: _Job, page: Page) -> Page:
+    def _restore_page(self, job: Job, page: Page) -> Page:
         start = time.perf_counter()
         pixels = page.pixels if page.alpha is None else bleed_under_alpha(page.pixels, page.alpha)
         strength, mask = self.options.strength, job.mask
@@ -265,21 +255,21 @@ class _Batch:
         job.notes += [note for note in self.restorer.notes if note not in job.notes]
         return replace(page, pixels=restored)
 
-    def _finished(self, job: _Job) -> PhotoResult:
+    def _finished(self, job: Job) -> PhotoResult:
         job = self._guarded(self._write, job)
         self._give_back(job)
         if job.result is None:
             raise AssertionError("every stage leaves a result")
         return job.result
 
-    def _write(self, job: _Job) -> None:
+    def _write(self, job: Job) -> None:
         document, state, target = job.document, job.state, job.plan.target
         if document is None or state is None:
             raise AssertionError("only what was read is written")
         status: Literal["restored", "copied"] = "copied" if job.copy else "restored"
         if job.copy and not self._needs_encoding(job):
             data = job.plan.source.read_bytes()
-            self._check_unchanged(job)
+            job.notes = [note for note in job.notes if note not in document.notes]  # of what a result would lose
         else:
             if job.encoded is None:
                 page = job.restored or job.page
@@ -287,40 +277,58 @@ class _Batch:
                 job.encoded = encode_document(document, pages, target.suffix, self.options.quality)
             data = job.encoded.data
             job.notes += job.encoded.notes
-        # Together, or the lines of two results could mix in the journal.
-        self._record(lambda journal: journal.begin(job.plan.source, target))
-        self._write_beside(job)
-        write_atomically(target, data)
+        self._check_unchanged(job)  # the journal takes the checksum of what was read
+        self._write_views(job, state.mode)
+        self._put(job, target, data, state.mode)
         try:
-            self._record(lambda journal: journal.end(job.plan.source, target, state, status, data, job.notes))
+            if self.journal is not None:
+                self.journal.end(job.plan.source, target, state, status, data, job.notes, job.mask_state)
         except OutputError as error:
             job.notes.append(f"written whole, but not in the journal, so that the next run makes it again: {error}")
-        job.result = self._result(job, status, job.copy)
+        job.result = job.ended(status, job.copy)
         if self.options.thumbnails and job.page is not None:
             job.result = replace(job.result, thumbnails=(thumbnail(job.page), thumbnail(job.restored or job.page)))
 
-    def _write_beside(self, job: _Job) -> None:
+    def _write_views(self, job: Job, mode: int) -> None:
+        """What there is to look at beside a result; a view that fails is a note, and no reason to lose the photo."""
         if job.page is None or job.restored is None:
             return
-        before, after = job.page.pixels, job.restored.pixels
-        for wanted, name, draw in (
-            (self.options.residual, "residual.png", residual),
-            (self.options.compare, "compare.jpg", side_by_side),
-        ):
-            if wanted:
-                path = job.plan.target.with_name(f"{job.plan.target.name}.{name}")
-                write_atomically(path, encode(draw(before, after), path.suffix))
+        for view in self.options.views:
+            place = view_of(job.plan.target, view)
+            try:
+                reason = self._in_the_way(job, place)
+                if not reason:
+                    data = encode(_DRAWN[view](job.page.pixels, job.restored.pixels), place.suffix)
+                    self._put(job, place, data, mode, view=True)
+            except Exception as error:  # noqa: BLE001
+                reason = " ".join(str(error).split()) or type(error).__name__
+            if reason:
+                job.notes.append(f"{shown(Path(place.name))} was not written: {reason}")
 
-    def _record(self, step: "Callable[[Journal], None]") -> None:
+    def _put(self, job: Job, place: Path, data: bytes, mode: int, view: bool = False) -> None:
+        def check() -> None:
+            if reason := self._in_the_way(job, place):
+                raise OutputError(f"{shown(place)}: {reason}")
+
         if self.journal is not None:
-            with self.journal_lock:
-                step(self.journal)
+            self.journal.begin(job.plan.source, place, data, view)
+        write_atomically(place, data, mode, check)
 
-    def _needs_encoding(self, job: _Job) -> bool:
+    def _in_the_way(self, job: Job, place: Path) -> str:
+        """Why a file must not be written there, now; empty if it may."""
+        if identity_of(place) in self.sources:
+            return "would replace a source; choose another --out folder"
+        if self.options.overwrite:
+            return ""
+        if self.journal is None:
+            return decide_without(job.plan.source, place).reason
+        return self.journal.in_the_way(job.plan.source, place)
+
+    def _needs_encoding(self, job: Job) -> bool:
         """Whether another format or quality was asked for, so that not even a clean picture can stay as it is."""
         return self.options.quality is not None or job.plan.source.suffix.lower() != job.plan.target.suffix.lower()
 
-    def _check_unchanged(self, job: _Job) -> None:
+    def _check_unchanged(self, job: Job) -> None:
         try:
             unchanged = state_of(job.plan.source) == job.state
         except OSError:
@@ -328,19 +336,6 @@ class _Batch:
         if not unchanged:
             raise UnreadableImageError(f"{shown(job.plan.source)}: changed or vanished while it was read; run again")
 
-    def _give_back(self, job: _Job) -> None:
+    def _give_back(self, job: Job) -> None:
         self.budget.give_back(job.pixels)
         job.pixels = 0
-
-    def _result(self, job: _Job, status: Status, reason: str = "") -> PhotoResult:
-        return PhotoResult(
-            job.plan.source,
-            job.plan.target,
-            status,
-            reason,
-            tuple(job.notes),
-            job.damage,
-            job.megapixels,
-            job.network_seconds,
-            time.perf_counter() - job.start,
-        )

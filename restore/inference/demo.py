@@ -14,7 +14,7 @@ from torch import Tensor
 from restore.corruption import Compose, GaussianBlur, GaussianNoise, Quantise, RectangleMask, StrokeMask
 from restore.devices import InferenceChoice
 from restore.images.codec import decode
-from restore.images.files import FoundImage
+from restore.images.search import FoundImage
 from restore.images.tensors import to_float, to_pixels
 from restore.inference.baselines import non_local_means, telea, wiener_deconvolution
 from restore.inference.protocols import Condition
@@ -66,7 +66,7 @@ DAMAGES = (
         Condition(
             "blur",
             Compose([GaussianBlur((2.0, 2.0)), GaussianNoise((2.0, 2.0)), Quantise()]),
-            wiener_deconvolution(2.0),
+            wiener_deconvolution(GaussianBlur((2.0, 2.0))),
         ),
         "Gaussian blur of 2 pixels, reflected at the borders, then noise of sigma 2, rounded to 8 bits.",
     ),

@@ -11,12 +11,13 @@ from dataclasses import asdict, dataclass, fields
 import torch
 from torch import Tensor
 
+from restore.errors import UnsupportedImageError
 from restore.images.codec import decode
-from restore.images.files import FoundImage
+from restore.images.search import FoundImage
 from restore.images.tensors import to_float
 from restore.inference.baselines import Method
 from restore.inference.protocols import Condition, Protocol
-from restore.scores import hole_psnr, psnr, ssim
+from restore.scores import MIN_SSIM_SIDE, hole_psnr, psnr, ssim
 from restore.seeds import generator_for
 
 __all__ = [
@@ -85,8 +86,7 @@ def evaluate(
         Scores, photo by photo within each condition.
 
     Raises:
-        ImageError: A photo cannot be read.
-        ValueError: A photo is smaller than SSIM's window of 11 pixels.
+        ImageError: A photo cannot be read, or is smaller than SSIM's window of 11 pixels.
     """
     for condition in protocol.conditions:
         for photo in photos:
@@ -106,19 +106,19 @@ def damage_photo(photo: FoundImage, condition: Condition, seed: int = 0) -> Dama
     """A photo under a condition: a function of the seed and the photo's relative path, and of nothing else.
 
     Raises:
-        ImageError: The photo cannot be read.
+        ImageError: The photo cannot be read, or is smaller than SSIM's window of 11 pixels.
     """
     clean = to_float(decode(photo.path).pixels).unsqueeze(0)
+    height, width = clean.shape[-2:]
+    if min(height, width) < MIN_SSIM_SIDE:
+        least = f"{MIN_SSIM_SIDE} x {MIN_SSIM_SIDE}"
+        raise UnsupportedImageError(f"{photo.path}: {width} x {height} pixels; scores need {least}: leave it out")
     generator = generator_for(seed, "evaluate", photo.relative.as_posix())
     return DamagedPhoto(clean, *condition.corruption(clean, generator))
 
 
 def score(restored: Tensor, damaged: DamagedPhoto) -> Scores:
-    """Score `(C, H, W)` against the clean photo.
-
-    Raises:
-        ValueError: The photo is smaller than SSIM's window of 11 pixels.
-    """
+    """Score `(C, H, W)` against the clean photo."""
     with torch.inference_mode():
         image = restored.unsqueeze(0)
         return Scores(

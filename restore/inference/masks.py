@@ -1,6 +1,7 @@
 """Masks in files: found by the name of their picture, checked, and widened if asked for."""
 
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
 import cv2
@@ -8,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from restore.errors import UsageError
-from restore.images.codec import READABLE_SUFFIXES, decode
+from restore.images.codec import READABLE_SUFFIXES, read_opaque
 
 __all__ = ["MaskFolder"]
 
@@ -52,11 +53,8 @@ class MaskFolder:
         place = self.folder / relative
         if not place.parent.is_dir():
             return None
-        found = sorted(
-            path
-            for path in place.parent.iterdir()
-            if path.stem in {relative.stem, relative.name} and path.suffix.lower() in READABLE_SUFFIXES
-        )
+        masks = _masks_in(place.parent, place.parent.stat().st_mtime_ns)
+        found = sorted(path for stem in {relative.stem, relative.name} for path in masks.get(stem, ()))
         exact = [path for path in found if path.stem == relative.name] or found
         if len(exact) > 1:
             raise UsageError(f"{place.parent}: {exact[0].name} and {exact[1].name} are both masks of {relative}")
@@ -76,7 +74,7 @@ class MaskFolder:
             ImageError: The file cannot be read.
             UsageError: It is of another size, or marks nearly everything.
         """
-        pixels = decode(path).pixels
+        pixels = read_opaque(path)[1].pixels
         levels = pixels.max(axis=2) if pixels.ndim == 3 else pixels
         if levels.shape != size:
             raise UsageError(
@@ -85,7 +83,7 @@ class MaskFolder:
             )
         notes = []
         # A mask of 0 and 1 is meant as one of 0 and 255.
-        white = 127 if levels.max() > 1 else 0
+        white = np.iinfo(levels.dtype).max // 2 if levels.max() > 1 else 0
         soft = np.count_nonzero((levels > 0) & (levels < levels.max())) / levels.size
         if soft > 0.0:
             notes.append(
@@ -105,3 +103,13 @@ class MaskFolder:
             known = (~missing).astype(np.uint8)
             missing = cv2.distanceTransform(known, cv2.DIST_L2, cv2.DIST_MASK_PRECISE) <= self.dilate
         return missing, notes
+
+
+@lru_cache(maxsize=16)
+def _masks_in(folder: Path, _modified_ns: int) -> dict[str, list[Path]]:
+    """Files by stem: listed once for all pictures of a folder, and again when something was added or taken away."""
+    masks: dict[str, list[Path]] = {}
+    for path in folder.iterdir():
+        if path.suffix.lower() in READABLE_SUFFIXES:
+            masks.setdefault(path.stem, []).append(path)
+    return masks

@@ -1,15 +1,24 @@
-"""What is done to a photo of a batch, and what became of it."""
+"""What is done to a photo of a batch, how far it has come, and what became of it."""
 
+import time
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
+import numpy as np
+import numpy.typing as npt
+
 from restore.errors import UsageError
-from restore.images.document import MAX_PIXELS
+from restore.images.document import MAX_PIXELS, Document, Encoded, Page
+from restore.images.files import PlannedImage
 from restore.inference.damage import Damage
+from restore.inference.journal import SourceState
 from restore.inference.masks import MaskFolder
 
-__all__ = ["BatchOptions", "PhotoResult", "Status"]
+__all__ = ["COMPARE", "RESIDUAL", "BatchOptions", "Job", "PhotoResult", "Status"]
+
+RESIDUAL, COMPARE = "residual.png", "compare.jpg"
+"""Views: what there is to look at beside a result, named as `restore.images.files.view_of` says."""
 
 Status = Literal["restored", "copied", "skipped", "failed"]
 
@@ -52,8 +61,16 @@ class BatchOptions:
             raise UsageError(f"strength: must be from 0 to 1, not {self.strength:g}")
         if self.quality is not None and not 1 <= self.quality <= 100:
             raise UsageError(f"quality: must be from 1 to 100, not {self.quality}")
-        if self.workers < 1 or self.max_pixels < 1:
-            raise UsageError("workers and max_pixels: must be 1 or more")
+        if self.workers < 1:
+            raise UsageError(f"workers: must be 1 or more, not {self.workers}")
+        if self.max_pixels < 1:
+            raise UsageError(f"max_pixels: must be 1 or more, not {self.max_pixels}")
+
+    @property
+    def views(self) -> tuple[str, ...]:
+        """The views that were asked for."""
+        wanted = ((RESIDUAL, self.residual), (COMPARE, self.compare))
+        return tuple(view for view, is_wanted in wanted if is_wanted)
 
 
 @dataclass(frozen=True)
@@ -83,3 +100,58 @@ class PhotoResult:
     network_seconds: float = 0.0
     seconds: float = 0.0
     thumbnails: tuple[bytes, bytes] | None = field(default=None, repr=False)
+
+
+@dataclass
+class Job:
+    """A picture on its way through the stages of a batch.
+
+    Attributes:
+        plan: Where it comes from and where it goes.
+        start: When its reading began, in seconds.
+        result: What became of it, set as soon as it is known.
+        document: Its file.
+        state: Its file as it was when it was read.
+        page: Its pixels, of a picture of one page, as long as they are wanted.
+        mask: `(H, W)`, True = missing; None if it has none.
+        mask_state: The mask's file as it was when it was read.
+        restored: Its pixels after the network.
+        encoded: Its result, of a picture of several pages.
+        copy: The reason to copy it as it is.
+        notes: What there is to say of it.
+        damage: What was estimated.
+        network_seconds: Time in the network so far.
+        pixels: How many it has taken from the budget.
+        megapixels: Its size.
+    """
+
+    plan: PlannedImage
+    start: float
+    result: PhotoResult | None = None
+    document: Document | None = None
+    state: SourceState | None = None
+    page: Page | None = None
+    mask: npt.NDArray[np.bool_] | None = None
+    mask_state: SourceState | None = None
+    restored: Page | None = None
+    encoded: Encoded | None = None
+    copy: str = ""
+    notes: list[str] = field(default_factory=list)
+    damage: Damage | None = None
+    network_seconds: float = 0.0
+    pixels: int = 0
+    megapixels: float = 0.0
+
+    def ended(self, status: Status, reason: str = "") -> PhotoResult:
+        """What became of it, now."""
+        return PhotoResult(
+            self.plan.source,
+            self.plan.target,
+            status,
+            reason,
+            tuple(self.notes),
+            self.damage,
+            self.megapixels,
+            self.network_seconds,
+            time.perf_counter() - self.start,
+        )

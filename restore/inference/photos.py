@@ -6,16 +6,10 @@ from pathlib import Path
 
 from restore.devices import InferenceChoice
 from restore.errors import UsageError
-from restore.images.files import (
-    Found,
-    PlannedImage,
-    check_target_folder,
-    plan_outputs,
-    remove_partial_files,
-    search,
-)
+from restore.images.files import PlannedImage, check_target_folder, plan_outputs, remove_partial_files
+from restore.images.search import Found, search
 from restore.inference.batch import restore_files
-from restore.inference.journal import Decision, Journal
+from restore.inference.journal import Decision, Journal, state_of
 from restore.inference.outcome import BatchOptions, PhotoResult
 from restore.inference.restorer import Restorer
 
@@ -39,7 +33,7 @@ class PhotoPlan:
     def decisions(self, restorer: Restorer, options: BatchOptions) -> list[tuple[PlannedImage, Decision]]:
         """What would be done to each picture, as the journal has it; nothing is written."""
         with Journal(self.out, _work(restorer, options), write=False) as journal:
-            return [(plan, journal.decide(plan.source, plan.target, options.overwrite)) for plan in self.plans]
+            return [(plan, _decide(journal, plan, options)) for plan in self.plans]
 
     def run(self, restorer: Restorer, options: BatchOptions, limit: int | None = None) -> Generator[PhotoResult]:
         """Do it.
@@ -72,7 +66,7 @@ class PhotoPlan:
 
     def _first(self, journal: Journal, options: BatchOptions, limit: int) -> Iterator[PlannedImage]:
         for plan in self.plans:
-            limit -= journal.decide(plan.source, plan.target, options.overwrite).work
+            limit -= _decide(journal, plan, options).work
             if limit < 0:
                 return
             yield plan
@@ -172,6 +166,15 @@ def restore_photos(
         if on_result is not None:
             on_result(result)
     return results
+
+
+def _decide(journal: Journal, plan: PlannedImage, options: BatchOptions) -> Decision:
+    try:
+        found = None if options.masks is None else options.masks.find(plan.relative)
+        mask = None if found is None else state_of(found)
+    except (OSError, UsageError):  # to be reported where the mask is read
+        return Decision(True)
+    return journal.decide(plan.source, plan.target, options.overwrite, mask)
 
 
 def _check(restorer: Restorer, options: BatchOptions) -> None:

@@ -12,6 +12,7 @@ from restore.corruption import (
     GaussianNoise,
     Identity,
     JpegCompression,
+    MotionBlur,
     PixelMask,
     Quantise,
     RectangleMask,
@@ -30,18 +31,24 @@ from restore.inference.baselines import (
     wiener_deconvolution,
 )
 
-__all__ = ["PROTOCOLS", "Condition", "Protocol", "build_protocol"]
+__all__ = ["NOISE_PROTOCOLS", "PROTOCOLS", "SIGMAS", "Condition", "Protocol", "build_protocol"]
 
 PROTOCOLS: dict[str, str] = {
     "gaussian-awgn": "white Gaussian noise, neither clipped nor rounded: that of the published tables",
     "clipped-8bit": "white Gaussian noise, clipped and rounded to 8 bits as in a file",
     "camera-noise": "correlated Poisson-Gaussian noise of sigma 5, 10 and 20, then a JPEG file of quality 85",
     "gaussian-blur": "Gaussian blur of 1, 2 and 3 pixels, reflected borders, then noise of sigma 2",
+    "motion-blur": "straight motion of 5, 10 and 15 pixels at 30 degrees, reflected borders, then noise of sigma 2",
     "holes": "strokes and rectangles over 10-30 % of the image, single pixels over 50 %",
     "holes-by-share": "strokes and rectangles, by the share of the image that is missing",
     "clean": "no damage: what a method does to a picture that needs nothing",
 }
-_SIGMAS = (15.0, 25.0, 50.0)
+NOISE_PROTOCOLS = ("gaussian-awgn", "clipped-8bit")
+"""Those that take noise levels."""
+
+SIGMAS = (15.0, 25.0, 50.0)
+"""Noise levels of the published tables, of 255."""
+
 _SHARES = (0.01, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6)
 
 
@@ -72,7 +79,7 @@ class Protocol:
     conditions: tuple[Condition, ...]
 
 
-def build_protocol(name: str, sigmas: Sequence[float] = _SIGMAS, shares: Sequence[float] = _SHARES) -> Protocol:
+def build_protocol(name: str, sigmas: Sequence[float] = SIGMAS, shares: Sequence[float] = _SHARES) -> Protocol:
     """Look a protocol up.
 
     Args:
@@ -83,12 +90,14 @@ def build_protocol(name: str, sigmas: Sequence[float] = _SIGMAS, shares: Sequenc
     Raises:
         UsageError: There is no such protocol, or the shares do not ascend.
     """
-    if name in {"gaussian-awgn", "clipped-8bit"}:
+    if name in NOISE_PROTOCOLS:
         conditions = [_noise(sigma, clip=name == "clipped-8bit") for sigma in sigmas]
     elif name == "camera-noise":
         conditions = [_camera(sigma) for sigma in (5.0, 10.0, 20.0)]
     elif name == "gaussian-blur":
-        conditions = [_blur(sigma) for sigma in (1.0, 2.0, 3.0)]
+        conditions = [_gaussian_blur(sigma) for sigma in (1.0, 2.0, 3.0)]
+    elif name == "motion-blur":
+        conditions = [_motion_blur(length) for length in (5.0, 10.0, 15.0)]
     elif name == "holes":
         conditions = [
             _hole("strokes 10-30 %", StrokeMask((0.1, 0.3))),
@@ -129,12 +138,23 @@ def _camera(sigma: float) -> Condition:
     )
 
 
-def _blur(sigma: float) -> Condition:
+def _gaussian_blur(sigma: float) -> Condition:
+    blur = GaussianBlur((sigma, sigma))
     return Condition(
         f"blur {sigma:g} px",
-        Compose([GaussianBlur((sigma, sigma)), GaussianNoise((2.0, 2.0))]),
-        wiener_deconvolution(sigma),
-        others=(richardson_lucy_deconvolution(sigma),),
+        Compose([blur, GaussianNoise((2.0, 2.0))]),
+        wiener_deconvolution(blur),
+        others=(richardson_lucy_deconvolution(blur),),
+    )
+
+
+def _motion_blur(length: float) -> Condition:
+    blur = MotionBlur((length, length), (30.0, 30.0))
+    return Condition(
+        f"motion {length:g} px",
+        Compose([blur, GaussianNoise((2.0, 2.0))]),
+        richardson_lucy_deconvolution(blur, iterations=10),
+        others=(wiener_deconvolution(blur, balance=0.3),),
     )
 
 

@@ -16,12 +16,12 @@ from restore.images.files import write_atomically
 from restore.inference.outcome import PhotoResult, Status
 from restore.inference.page import Comparison, Page, Picture, Row, Section, Table, Value, build_page
 
-__all__ = ["REPORT_SUFFIXES", "summary_of", "write_report"]
+__all__ = ["MOST_COMPARISONS", "REPORT_SUFFIXES", "check_report", "summary_of", "write_report"]
 
 REPORT_SUFFIXES = (".html", ".csv", ".json")
 
 _ORDER: dict[Status, int] = {"failed": 0, "skipped": 1, "restored": 2, "copied": 3}
-_MOST_COMPARISONS = 200
+MOST_COMPARISONS = 200
 """Photos shown on a page with before and after: beyond, a browser grows slow. The table has all."""
 _COLUMNS = ("status", "source", "target", "reason", "notes", "noise", "blur", "blocking", "megapixels", "seconds")
 
@@ -57,7 +57,7 @@ def write_report(path: Path, results: Sequence[PhotoResult], command: str = "") 
     check_report(path)
     ordered = sorted(results, key=lambda result: _ORDER[result.status])
     make = {".html": _page, ".csv": _csv, ".json": _json}[path.suffix.lower()]
-    write_atomically(path, make(ordered, command).encode("utf-8"))
+    write_atomically(path, make(ordered, command).encode("utf-8", "backslashreplace"))
 
 
 def _row(result: PhotoResult) -> dict[str, Any]:
@@ -107,9 +107,10 @@ def _page(results: Sequence[PhotoResult], command: str) -> str:
     sections = []
     if shown_results:
         paragraphs = ["Left of the divider the photo as it came, right of it as it is now; both made small."]
-        if len(shown_results) > _MOST_COMPARISONS:
-            paragraphs.append(f"The first {_MOST_COMPARISONS} of {len(shown_results)}.")
-        comparisons = [_comparison(result) for result in shown_results[:_MOST_COMPARISONS]]
+        comparisons = [_comparison(result) for result in shown_results[:MOST_COMPARISONS]]
+        made = sum(result.status in {"restored", "copied"} for result in results)
+        if len(comparisons) < made:
+            paragraphs.append(f"{len(comparisons)} of {made} photos; the table below has all.")
         sections.append(Section("Before and after", paragraphs, comparisons))
     rows = [Row(shown(result.source), [[value] for value in _cells(result)]) for result in results]
     columns = ("photo", "became", "why, and what else there is to say", "noise", "megapixels", "seconds")

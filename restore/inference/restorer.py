@@ -19,7 +19,7 @@ from restore.devices import (
     choose_device,
     choose_inference_precision,
     choose_precision,
-    compute_dtype,
+    computing_in,
 )
 from restore.errors import ImageError, UnsupportedImageError, UsageError
 from restore.images.tensors import LEVELS, to_float, to_integers
@@ -39,6 +39,12 @@ from restore.models.int8 import quantise_blocks
 __all__ = ["Restorer"]
 
 _log = logging.getLogger(__name__)
+_OUT_OF_MEMORY = (
+    "DefaultCPUAllocator",
+    "CUBLAS_STATUS_ALLOC_FAILED",
+    "CUDNN_STATUS_ALLOC_FAILED",
+    "unable to find an engine",  # cuDNN, when none fits into what is left
+)
 
 _SMALLEST_TILE = 256
 """Side below which more memory would be spent on overlaps than is saved, in pixels."""
@@ -317,7 +323,7 @@ class Restorer:
         return restored
 
     def _forward(self, batch: Tensor, mask: Tensor, precision: InferencePrecision) -> Tensor:
-        with torch.autocast(self.device.type, compute_dtype(precision), enabled=precision != "32"):
+        with computing_in(precision, self.device):
             restored: Tensor = self.network(batch, mask)
             if self.turned:
                 half_turn = self.network(batch.flip(2, 3), mask.flip(2, 3)).flip(2, 3)
@@ -335,8 +341,8 @@ def _is_finite(values: Tensor) -> bool:
 
 
 def _is_out_of_memory(error: RuntimeError) -> bool:
-    # Of its own class on a GPU; on a CPU only the words tell.
-    return isinstance(error, torch.OutOfMemoryError) or "DefaultCPUAllocator" in str(error)
+    # Of its own class in torch's allocators on a GPU; elsewhere only the words tell.
+    return isinstance(error, torch.OutOfMemoryError) or any(words in str(error) for words in _OUT_OF_MEMORY)
 
 
 def _in_memory(kept: Tensor) -> Tensor:

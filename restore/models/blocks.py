@@ -117,14 +117,14 @@ def fill_smoothly(image: Tensor, mask: Tensor) -> Tensor:
     count; then from the top down, each picture takes from the next coarser one, enlarged bilinearly, what it lacks.
 
     Args:
-        image: `(B, C, H, W)` float32; its values in the hole do not matter, unless they are not finite.
+        image: `(B, C, H, W)` float32; its values in the hole do not matter.
         mask: `(B, 1, H, W)`, 1 = missing.
 
     Returns:
         `(B, C, H, W)`: the image where it is known, and 0 everywhere if nothing is.
     """
     weight = (mask <= 0.5).to(image.dtype)
-    pyramid = [(image * weight, weight)]
+    pyramid = [(image.masked_fill(mask > 0.5, 0.0), weight)]
     while max(pyramid[-1][0].shape[-2:]) > 1:
         values, weight = (F.avg_pool2d(plane, 2, ceil_mode=True) for plane in pyramid[-1])
         pyramid.append((values, weight))

@@ -90,6 +90,17 @@ class ModelCard:
     weights_sha256: str = ""
     format: int = FORMAT
 
+    def record(self, result: dict[str, Any]) -> None:
+        """Add a measured result, in the place of an earlier one of the same protocol, set and seed.
+
+        Args:
+            result: `protocol`, `set`, `seed`, `images`, `fingerprint`, `precision` and `results`, one
+                per condition.
+        """
+        key = ("protocol", "set", "seed")
+        self.metrics = [entry for entry in self.metrics if any(entry.get(part) != result[part] for part in key)]
+        self.metrics.append(result)
+
 
 @dataclass(frozen=True)
 class Bundle:

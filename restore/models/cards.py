@@ -5,17 +5,24 @@ from typing import Any
 
 from restore.models.bundle import Bundle
 
-__all__ = ["describe_bundles"]
+__all__ = ["describe_bundles", "facts_of"]
 
 _HEAD = """# The shipped bundles
 
 Written by `restore info --document docs/models.md` from the bundles' cards; `restore info NAME` prints one of them.
-Scores are means over a set's images, by the protocols of [evaluation.md](evaluation.md); the sets are for reporting
-and were never used for training or for choosing a checkpoint. What was tried on the way is in the
-[training log](training-log.md).
+Scores are means over a set's images, by the protocols of [evaluation.md](evaluation.md), the better of classical and
+restored in bold. The sets are for reporting and were never trained on; they chose no checkpoint but one, of an ancestor
+of `deblur` ([training log](training-log.md), run 3).
+
+To repeat a training: `restore fit --config NAME --data.photos_dir photos/`, with the number of steps, the learning rate
+and the seed that stand here where they differ from those in `configs/NAME.yaml`. Where weights were started from others
+that is the last stage; those before it are in the training log. A configuration may start from shipped weights, whose
+licence the result then shares; `--model.init_args.init_from null` starts from scratch.
 """
 
 _SCORES = {"psnr": "PSNR, dB", "ssim": "SSIM", "hole_psnr": "PSNR of the hole, dB"}
+_BESIDE = {"input_": "input", "baseline_": "classical", "": "restored"}
+_CODE = {"damage in training", "target"}
 
 
 def describe_bundles(bundles: Iterable[Bundle], pictures: Iterable[str] = ()) -> str:
@@ -29,7 +36,8 @@ def describe_bundles(bundles: Iterable[Bundle], pictures: Iterable[str] = ()) ->
     return "\n".join([_HEAD, *(_describe(bundle, bundle.card.name in with_picture) for bundle in bundles)])
 
 
-def _describe(bundle: Bundle, has_picture: bool) -> str:
+def facts_of(bundle: Bundle) -> dict[str, str]:
+    """What a card says beside scores and limits, by name; what it does not say is left out."""
     card, training = bundle.card, bundle.card.training
     parameters = sum(parameter.numel() for parameter in bundle.network.parameters())
     started = training.get("started_from") or {}
@@ -40,16 +48,22 @@ def _describe(bundle: Bundle, has_picture: bool) -> str:
         "twice": "restores the picture and its half turn, and takes the mean" if card.turned else "",
         "trained on": card.data,
         "licence": card.licence,
-        "damage in training": f"`{training['corruption']}`" if training.get("corruption") else "",
-        "target": f"`{training['target']}`" if training.get("target", "Identity()") != "Identity()" else "",
+        "damage in training": training.get("corruption", ""),
+        "target": training.get("target", "").removesuffix("Identity()"),
         "recipe": _recipe(training),
-        "started from": f"{started['bundle']}, weights `{started['weights_sha256'][:16]}`" if started else "",
-        "weights": f"`{card.weights_sha256[:16]}`, {parameters * 2 / 1e6:.1f} MB",
+        "started from": f"{started['bundle']}, weights {started['weights_sha256'][:16]}" if started else "",
+        "versions": ", ".join(f"{name} {version}" for name, version in card.versions.items() if version),
+        "weights": f"{card.weights_sha256[:16]}, {parameters * 2 / 1e6:.1f} MB",
     }
+    return {name: value for name, value in facts.items() if value}
+
+
+def _describe(bundle: Bundle, has_picture: bool) -> str:
+    card = bundle.card
     lines = [f"## {card.name}", "", card.description, "", "| | |", "|---|---|"]
-    lines += [f"| {name} | {value} |" for name, value in facts.items() if value]
-    lines += ["", "To train it anew on photos of your own:", ""]
-    lines += [f"    restore fit --config {card.name} --data.photos_dir photos/", ""]
+    for name, value in facts_of(bundle).items():
+        lines.append(f"| {name} | `{value}` |" if name in _CODE else f"| {name} | {value} |")
+    lines += [""]
     for result in card.metrics:
         lines += _table(result)
     if card.limits:
@@ -71,19 +85,25 @@ def _recipe(training: Mapping[str, Any]) -> str:
         f"{training['steps']:,} steps of {training['batch_size']} crops of {training['crop_size']} pixels "
         f"({training['megapixels']:,} megapixels)",
         f"{training['loss']}, {optimizer['name']} at {optimizer['lr']:g}",
+        f"{training['grey_share']:.0%} grey" if training.get("grey_share") else "",
+        f"{training['photos']} photos, {training['validation_photos']} held out" if training.get("photos") else "",
         f"{training['precision']} on {training['device']} in {training['minutes']:.0f} minutes",
         f"seed {training['seed']}",
-        f"revision {training['git_revision'][:7]}" if training.get("git_revision") else "",
+        _revision(training.get("git_revision", "")),
     ]
     return "; ".join(part for part in parts if part)
+
+
+def _revision(revision: str) -> str:
+    commit, changed, _ = revision.partition("+")
+    return f"revision {commit[:7]}{' with changes that were not committed' * bool(changed)}" if commit else ""
 
 
 def _table(result: Mapping[str, Any]) -> list[str]:
     rows = result["results"]
     scores = [name for name in _SCORES if name in rows[0]]
-    head = [""]
-    for name in scores:
-        head += [f"{_SCORES[name]}: input", "classical", "**restored**"]
+    columns = [(prefix, name) for name in scores for prefix in _BESIDE if any(prefix + name in row for row in rows)]
+    head = ["", *(f"{_SCORES[name]}: {_BESIDE[prefix]}" for prefix, name in columns)]
     lines = [
         f"`{result['protocol']}` on {result['set']}, {result['images']} images, seed {result['seed']}, "
         f"{result['precision']}:",
@@ -92,11 +112,16 @@ def _table(result: Mapping[str, Any]) -> list[str]:
         "|" + "---|" * len(head),
     ]
     for row in rows:
-        cells = [row["condition"]]
-        for name in scores:
-            digits = 4 if name == "ssim" else 2
-            values = [row.get(prefix + name) for prefix in ("input_", "baseline_", "")]
-            shown = ["" if value is None else f"{value:.{digits}f}" for value in values]
-            cells += [*shown[:2], f"**{shown[2]}**"]
+        cells = [row["condition"], *(_score(row, prefix, name) for prefix, name in columns)]
         lines.append("| " + " | ".join(cells) + " |")
     return [*lines, ""]
+
+
+def _score(row: Mapping[str, Any], prefix: str, name: str) -> str:
+    value = row.get(prefix + name)
+    if value is None:
+        return ""
+    text = f"{value:.4f}" if name == "ssim" else f"{value:.2f}"
+    if prefix != "input_" and f"baseline_{name}" in row and value == max(row[name], row[f"baseline_{name}"]):
+        text = f"**{text}**"
+    return f"{text} ({row['baseline']})" if prefix == "baseline_" and "baseline" in row else text

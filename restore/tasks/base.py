@@ -98,10 +98,10 @@ class RestorationTask(LightningModule, ABC):
         restored = self.finish(reconstruction.image, batch["corrupted"], batch["mask"])
         loss: Tensor = self.loss(restored, batch["clean"])
         for name, penalty in reconstruction.penalties.items():
-            self.log(f"train/{name}", penalty.detach())
+            self.log(f"train/{name}", penalty.detach(), sync_dist=True)
             loss = loss + penalty
-        self.log("train/loss", loss.detach(), prog_bar=True)
-        if self.global_step % self.trainer.log_every_n_steps == 0:  # type: ignore[attr-defined]  # set by a connector
+        self.log("train/loss", loss.detach(), prog_bar=True, sync_dist=True)
+        if (self.global_step + 1) % self.trainer.log_every_n_steps == 0:  # type: ignore[attr-defined]  # set by a connector
             self._score("train", batch, restored.detach())
             self._log_scores("train", on_step=True)
         return loss

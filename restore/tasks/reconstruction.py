@@ -70,7 +70,7 @@ class ReconstructionAutoencoder(RestorationTask):
         if stage not in self._codes:
             units: int = self.network.code_channels  # type: ignore[assignment]  # setup has checked
             self._codes[stage] = CodeStatistics(units).to(self.device)
-            self._elbos[stage] = MeanMetric().to(self.device)
+            self._elbos[stage] = MeanMetric(nan_strategy="disable").to(self.device)
         return self._codes[stage]
 
     def _log_codes(self, stage: str) -> None:

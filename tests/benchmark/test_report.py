@@ -7,10 +7,16 @@ from pathlib import Path
 import pytest
 
 from restore.benchmark import speed, timing
+from restore.benchmark.cards import card_results
+from restore.benchmark.measurement import Measurement
+from restore.benchmark.quality import Cell, Contender, measure
 from restore.benchmark.report import Report
+from restore.benchmark.sets import open_set
 from restore.benchmark.tables import fill_in, markdown, table_lines
 from restore.cli.main import main
 from restore.errors import DataError, ExitCode, UsageError
+from restore.inference.protocols import build_protocol
+from restore.models.bundle import read_card
 from tests.helpers.networks import write_bundle
 from tests.helpers.photos import write_photos
 
@@ -53,6 +59,37 @@ def test_one_command_leaves_tables_json_pictures_and_plots(
     assert document.read_text() == text
 
 
+def test_recording_writes_what_the_tables_say_into_the_cards_once(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("restore.benchmark.plan._SIDE", 64)
+    for _ in range(2):  # recording again replaces
+        assert run(tmp_path, "--sigma", "5", "25", "--classical", "all", "--record") == ExitCode.OK
+    quality = json.loads((tmp_path / "out" / "results.json").read_text())["quality"]
+    for name, protocol, score in (("noise", "gaussian-awgn", "psnr"), ("hole", "holes", "hole_psnr")):
+        card = read_card(tmp_path / name)
+        assert [(result["protocol"], result["seed"], result["images"]) for result in card.metrics] == [
+            ("clean", 0, 2),
+            (protocol, 0, 2),
+        ]
+        for row in card.metrics[1]["results"]:
+            told = {
+                entry["method"]: entry[score]
+                for entry in quality
+                if (entry["protocol"], entry["condition"]) == (protocol, row["condition"])
+            }
+            assert row[score] == told.pop(str(tmp_path / name))
+            assert row[f"input_{score}"] == told.pop("input")
+            assert len(told) == 3
+            assert row[f"baseline_{score}"] == told[row["baseline"]] == max(told.values())
+    assert [row["condition"] for row in read_card(tmp_path / "noise").metrics[1]["results"]] == ["sigma 5", "sigma 25"]
+    other = json.loads((tmp_path / "out" / "results.json").read_text())
+    assert card_results(other, str(tmp_path / "noise"), "of other weights") == []
+    capsys.readouterr()
+    assert main(["info", str(tmp_path / "noise")]) == ExitCode.OK
+    assert capsys.readouterr().out.count("gaussian-awgn on set (2 images), seed 0") == 1
+
+
 def test_documents_keep_what_stands_outside_the_markers_and_name_what_is_missing() -> None:
     results = {"quality": [], "speed": [{"name": "a", "machine": "m", "text": "1 s"}], "methods": []}
     document = "x\n<!-- benchmark speed -->\n<!-- /benchmark -->\ny"
@@ -93,15 +130,36 @@ def test_results_of_another_version_are_refused(tmp_path: Path) -> None:
         Report.open(tmp_path)
 
 
-def test_machines_stand_side_by_side_and_never_mix(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_machines_stand_side_by_side_and_never_mix(tmp_path: Path) -> None:
     report = Report(tmp_path)
     for machine, seconds in (("old", 2.0), ("new", 1.0), ("new", 0.5)):
-        monkeypatch.setattr("restore.benchmark.report.machine_name", lambda machine=machine: machine)
-        report.add_speed("photo", speed.Measurement("a", seconds, "s"))
-    report.add_speed("photo", speed.Measurement("b", 3.0, "s"))
+        report.add_speed("photo", Measurement("a", seconds, "s"), machine)
+    report.add_speed("photo", Measurement("b", 3.0, "s"), "new")
     report.write()
     again = Report.open(tmp_path).results()
     assert table_lines("speed", again) == [["", "old", "new"], ["a", "2.00 s", "0.500 s"], ["b", "", "3.00 s"]]
+
+
+def test_what_was_measured_with_other_weights_or_pictures_goes(tmp_path: Path) -> None:
+    def entry(method: str, sigma: int, identity: str, fingerprint: str) -> dict[str, object]:
+        place = {"protocol": "clean", "set": "set", "condition": f"sigma {sigma}", "kind": "bundle", "method": method}
+        return {**place, "identity": identity, "fingerprint": fingerprint}
+
+    write_photos(tmp_path / "set", 1)
+    report = Report(tmp_path)
+    ours = Contender("a", "bundle", lambda image, _mask: image, "new")
+    plan = build_protocol("clean")
+    fresh = Cell(open_set(str(tmp_path / "set")), plan, plan.conditions[0], ours, 0)
+    report.store.keep(fresh, measure(fresh))
+    fingerprint = fresh.test_set.fingerprint
+    report.earlier = [
+        entry("a", 15, "new", fingerprint),
+        entry("a", 25, "old", fingerprint),
+        entry("a", 50, "new", "other pictures"),
+        entry("b", 15, "old", fingerprint),
+    ]
+    kept = [(found["method"], found["condition"]) for found in report.results()["quality"]]
+    assert sorted(kept) == [("a", plan.conditions[0].name), ("a", "sigma 15"), ("b", "sigma 15")]
 
 
 def test_a_document_that_is_not_there_stops_before_measuring(
@@ -114,7 +172,8 @@ def test_a_document_that_is_not_there_stops_before_measuring(
 
 def test_speed_is_measured_and_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(speed, "_SIDE", 32)
-    monkeypatch.setattr(timing, "MATRIX", 64)
+    monkeypatch.setattr(timing, "_SIDES", {"cpu": (32, 64)})
+    monkeypatch.setattr(timing, "_COPIED_BYTES", {"cpu": 1000})
     bundle = str(write_bundle(tmp_path / "noise"))
     command = ["benchmark", "--bundle", bundle, "--repeat", "1", "--out", str(tmp_path / "out"), "--device", "cpu"]
     assert main([*command, "--speed", "network", "--precision", "32"]) == ExitCode.OK

@@ -1,4 +1,5 @@
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -13,7 +14,7 @@ from restore.cli.main import main
 from restore.cli.options import PROTOCOL_NAMES
 from restore.errors import ExitCode
 from restore.inference.protocols import PROTOCOLS
-from restore.models.bundle import shipped_bundles
+from restore.models.bundle import read_card, shipped_bundles
 from tests.helpers.networks import write_bundle
 from tests.helpers.photos import write_photos
 
@@ -67,7 +68,7 @@ def test_photos_restores_a_folder_and_says_how_many(tmp_path: Path, capsys: pyte
     assert sorted(path.name for path in (tmp_path / "out" / "deeper").iterdir()) == ["00.png", "01.png"]
     assert "2 restored" in capsys.readouterr().err
     assert main(command) == ExitCode.OK
-    assert "2 skipped" in capsys.readouterr().err
+    assert "2 done before" in capsys.readouterr().err
 
 
 def test_photos_exits_with_1_when_one_fails_and_names_it(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -99,6 +100,9 @@ def test_photos_exits_with_1_when_one_fails_and_names_it(tmp_path: Path, capsys:
         (["info", "in"], "has no card.json"),
         (["bundle", "in/00.png", "--out", "b"], "not a checkpoint"),
         (["evaluate", "empty", "--bundle", "mine"], "holds no photos"),
+        (["evaluate", "in", "--protocol", "holes", "--sigma", "5"], "--sigma: holes has levels of its own"),
+        (["evaluate", "tiny", "--bundle", "mine"], "00.png: 40 x 8 pixels; scores need 11 x 11"),
+        (["test", "--ckpt_path", "none/last.ckpt"], "--ckpt_path: none/last.ckpt: no such file"),
     ],
 )
 def test_mistakes_are_one_line_that_says_what_and_where(
@@ -110,6 +114,7 @@ def test_mistakes_are_one_line_that_says_what_and_where(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     write_photos(Path("in"), 1)
+    write_photos(Path("tiny"), 1, (8, 40))
     Path("empty").mkdir()
     write_bundle(Path("mine"))
     write_bundle(Path("fills"), composites=True)
@@ -165,7 +170,10 @@ def test_evaluate_prints_a_table_writes_a_csv_and_records_into_the_card(
     assert main(["info", str(bundle)]) == ExitCode.OK
     told = capsys.readouterr().out
     assert told.count("gaussian-awgn on set (2 images), seed 0") == 1
-    assert "0.00 M parameters" in told or "0.01 M parameters" in told or "M parameters" in told
+    (recorded,) = read_card(bundle).metrics
+    assert [row["baseline"] for row in recorded["results"]] == ["non-local means"]
+    assert re.search("known pixels +may change", told)
+    assert "non-local means psnr" in told
 
 
 def test_info_prints_json_that_is_the_card(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

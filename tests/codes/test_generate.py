@@ -109,6 +109,7 @@ def test_the_way_between_drawn_pictures_photos_and_pictures_of_a_set(
         pixels = decode(Path(f"out/between-{number:04d}.png")).pixels
         assert np.abs(pixels - to_pixels(picture).astype(int)).max() <= 1
     assert json.loads(Path("out/generated.json").read_text())["pictures"][1]["share"] == 0.5
-    assert main([*command, "--overwrite", "--between", "out/between-0000.png", "0"]) == ExitCode.OK
+    Path("out/between-0000.png").rename("photo.png")
+    assert main([*command, "--overwrite", "--between", "photo.png", "0"]) == ExitCode.OK
     assert main([*command, "--overwrite", "--between", "out", "0"]) == ExitCode.USAGE
     assert "--between: out holds 4 pictures; name one" in capsys.readouterr().err

@@ -10,7 +10,7 @@ from PIL import Image
 from restore.codes.pictures import as_channels, open_pictures, squeezed
 from restore.errors import DataError, ImageError, UsageError
 from restore.images.codec import decode
-from restore.images.files import FoundImage
+from restore.images.search import FoundImage
 from restore.images.tensors import to_float
 from tests.data.test_imagesets import write_mnist
 from tests.helpers.photos import write_photos

@@ -58,6 +58,12 @@ def photos(batch: int = 4, channels: int = 3, same: bool = False) -> Tensor:
     return images.expand(batch, -1, -1, -1).clone()
 
 
+@pytest.mark.parametrize("corruption", EVERY, ids=name)
+def test_values_outside_the_range_stay_numbers(corruption: Corruption) -> None:
+    images = torch.rand(4, 3, 24, 29, generator=generator_for("outside")) * 1.6 - 0.3
+    assert corruption(images, generator_for("damage")).image.isfinite().all()
+
+
 def global_states() -> list[str]:
     states = random.getstate(), np.random.get_state(), torch.get_rng_state().tolist()  # noqa: NPY002 it is watched
     return [repr(state) for state in states]
@@ -215,6 +221,7 @@ def test_intervals_that_cannot_work_are_refused_by_name(interval: Interval) -> N
         (lambda: GaussianNoise((0.0, float("inf"))), "sigma_range"),
         (lambda: GaussianBlur((3.0, 1.0)), "sigma_range"),
         (lambda: MotionBlur((0.0, 1000.0)), "length_range"),
+        (lambda: MotionBlur(angle_range=(0.0, 270.0)), "angle_range"),
         (lambda: JpegCompression((0.0, 50.0)), "quality_range"),
         (lambda: JpegCompression((50.0, 101.0)), "quality_range"),
         (lambda: PixelMask((0.5, 1.5)), "share_range"),

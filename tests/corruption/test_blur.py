@@ -108,6 +108,15 @@ def test_motion_lengths_differ_from_sample_to_sample() -> None:
     assert lengths.std().item() == pytest.approx(10 / 12**0.5, rel=0.25)
 
 
+@pytest.mark.parametrize("degrees", [0.0, 30.0, 90.0, 135.0])
+def test_motion_goes_in_the_direction_that_was_asked_for(degrees: float) -> None:
+    (kernel,) = MotionBlur((12.0, 12.0), (degrees, degrees)).kernels(torch.zeros(1, 1, 1, 1), generator_for("motion"))
+    rows, columns = torch.meshgrid(*(torch.arange(kernel.shape[0]).float() - kernel.shape[0] // 2,) * 2, indexing="ij")
+    down, across, both = ((kernel * part).sum() for part in (rows**2, columns**2, rows * columns))
+    angle = math.degrees(0.5 * math.atan2(2 * both, across - down))  # of the axis along which the kernel is widest
+    assert abs((angle - degrees + 90) % 180 - 90) < 1.0
+
+
 def test_motion_smears_an_edge_only_along_its_path() -> None:
     impulse = torch.zeros(1, 1, 31, 31)
     impulse[..., 15, 15] = 1

@@ -4,13 +4,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 from torch import Tensor
 
-from restore.corruption import GaussianNoise, StrokeMask
+from restore.corruption import GaussianBlur, GaussianNoise, StrokeMask
 from restore.data import RestorationDataModule
 from restore.data.dataset import split_photos
 from restore.errors import DataError, UnreadableImageError, UsageError
-from restore.images.files import find_images
+from restore.images.search import find_images
 from tests.helpers.photos import write_photos
 
 
@@ -43,6 +44,16 @@ def test_workers_give_the_crops_that_one_process_gives_and_epochs_differ(photos:
     assert len(torch.unique(flat, dim=0)) == len(flat), "two samples of one epoch are the same crop"
     later = torch.cat(crops(module(photos), epoch=1)).flatten(1)
     assert len(torch.unique(torch.cat([flat, later]), dim=0)) == 2 * len(flat), "epochs repeat a crop"
+
+
+def test_a_target_stays_within_the_range_of_a_picture(tmp_path: Path) -> None:
+    Image.new("RGB", (64, 64), "white").save(tmp_path / "white.png")
+    Image.new("RGB", (64, 64), "white").save(tmp_path / "other.png")
+    data = module(tmp_path, target=GaussianBlur((0.4, 1.4)))
+    for batch in data.train_dataloader():
+        clean = data.on_after_batch_transfer(batch, 0)["clean"]
+        assert clean.max() <= 1.0
+        assert clean.min() > 0.99
 
 
 def test_global_random_state_neither_decides_nor_moves(photos: Path) -> None:

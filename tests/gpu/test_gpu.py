@@ -11,15 +11,18 @@ import torch
 from restore import Restorer
 from restore.corruption import GaussianBlur, GaussianNoise, RectangleMask
 from restore.models import UNet
+from restore.scores import psnr, ssim
 from restore.seeds import generator_for
 from restore.tasks import DenoisingAutoencoder, Muon
-from tests.helpers.photos import write_photos
+from tests.helpers.photos import damaged_pair, write_photos
 from tests.helpers.training import quiet_trainer, small_data
 
 pytestmark = [
     pytest.mark.gpu,
     pytest.mark.slow,
     pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA GPU"),
+    # The first steps in float16 may overflow and be skipped, by design.
+    pytest.mark.filterwarnings("ignore:Detected call of `lr_scheduler.step"),
 ]
 
 
@@ -95,6 +98,12 @@ def test_a_forced_lack_of_memory_halves_the_tile() -> None:
     assert free > limit, "the GPU has no memory left for this test"
     assert ours.tile < 4096
     assert (answer - expected).abs().max().item() * 255 < 4.0
+
+
+def test_scores_are_those_of_a_cpu() -> None:
+    restored, clean = damaged_pair(0, 5.0)
+    for score, bound in ((psnr, 1e-4), (ssim, 1e-5)):
+        assert score(restored.cuda(), clean.cuda()).item() == pytest.approx(score(restored, clean).item(), abs=bound)
 
 
 @pytest.mark.parametrize("kind", [GaussianNoise((25, 25)), GaussianBlur((2, 2)), RectangleMask((0.2, 0.2))])

@@ -2,16 +2,18 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 _BLOCK = 32768  # bytes; records do not cross it but in pieces
 
 
-def read_history(path: Path) -> dict[str, float]:
-    """The last logged value of every key that holds a number."""
+def read_run(path: Path) -> tuple[dict[str, float], dict[str, Any]]:
+    """The last logged value of every key that holds a number, and the run's settings."""
     from wandb.proto.wandb_internal_pb2 import Record  # type: ignore[attr-defined]  # generated code without stubs
 
     data = path.read_bytes()
     values: dict[str, float] = {}
+    settings: dict[str, Any] = {}
     position, pending = 7, b""  # after the file's own header
     while position + 7 <= len(data):
         if _BLOCK - position % _BLOCK < 7:  # too little for a header is padding
@@ -21,9 +23,12 @@ def read_history(path: Path) -> dict[str, float]:
         pending += data[position + 7 : position + 7 + length]
         position += 7 + length
         if kind in {1, 4}:  # a whole record, or the last piece of one
-            for item in Record.FromString(pending).history.item:
+            record = Record.FromString(pending)
+            for item in [*record.run.config.update, *record.config.update]:
+                settings[item.key] = json.loads(item.value_json)
+            for item in record.history.item:
                 value = json.loads(item.value_json)
                 if isinstance(value, int | float):
                     values[item.key or "/".join(item.nested_key)] = float(value)
             pending = b""
-    return values
+    return values, settings

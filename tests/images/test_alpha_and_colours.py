@@ -203,3 +203,17 @@ def test_a_gif_of_greys_keeps_what_is_transparent(tmp_path: Path) -> None:
     np.testing.assert_array_equal(after[..., 3], before[..., 3])
     assert (after[..., 3] == 0).sum() == 20
     np.testing.assert_array_equal(after[after[..., 3] > 0], before[before[..., 3] > 0])
+
+
+@pytest.mark.parametrize("suffix", [".png", ".tif", ".webp"])
+def test_black_and_white_with_a_transparent_colour_keeps_both(suffix: str, tmp_path: Path) -> None:
+    picture = noise(channels=1) >> 7
+    (path := tmp_path / "a.png").write_bytes(few_bits_png(picture, 1, clear=0))
+    _, _, encoded = returned(path, suffix)
+    (result := tmp_path / f"b{suffix}").write_bytes(encoded.data)
+    (page,) = read_pages(open_document(result))
+    visible = picture == 1
+    assert page.alpha is not None
+    np.testing.assert_array_equal(page.alpha, np.where(visible, 255, 0))
+    assert (page.pixels[visible] >= 250).all()
+    assert any("alpha channel" in note or "no grey" in note for note in encoded.notes)

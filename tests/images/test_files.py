@@ -1,4 +1,4 @@
-"""Finding pictures, planning results, and writing them whole or not at all."""
+"""Planning results, and writing them whole or not at all."""
 
 import errno
 import os
@@ -12,52 +12,21 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from restore.errors import OutputError, UsageError
-from restore.images.files import FoundImage, find_images, plan_outputs, write_atomically
-
-
-def touch(folder: Path, *names: str) -> None:
-    for name in names:
-        (folder / name).parent.mkdir(parents=True, exist_ok=True)
-        (folder / name).write_bytes(b"x")
+from restore.images.files import (
+    PlannedImage,
+    check_collisions,
+    check_outputs,
+    check_target_folder,
+    plan_outputs,
+    remove_partial_files,
+    write_atomically,
+)
+from restore.images.search import FoundImage, find_images, search
+from tests.helpers.folders import as_nobody, touch
 
 
 def contents(folder: Path) -> dict[str, bytes]:
     return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
-
-
-def relatives(*sources: Path) -> list[str]:
-    return [image.relative.as_posix() for image in find_images(sources)]
-
-
-def test_folders_are_searched_to_the_bottom_in_one_order(tmp_path: Path) -> None:
-    touch(tmp_path, "z.png", "b/a.JPG", "a/deep/er/x.tiff", "b/A.png", "a.webp")
-    assert relatives(tmp_path) == ["a/deep/er/x.tiff", "a.webp", "b/A.png", "b/a.JPG", "z.png"]
-    assert [image.path for image in find_images([tmp_path])] == [tmp_path / name for name in relatives(tmp_path)]
-
-
-def test_hidden_files_hidden_folders_and_other_files_are_passed_over(tmp_path: Path) -> None:
-    touch(tmp_path, "a.png", ".b.png", ".cache/c.png", "d/.e/f.png", "notes.txt", "png", "g.png.part")
-    assert relatives(tmp_path) == ["a.png"]
-
-
-def test_sources_keep_the_order_in_which_they_were_named(tmp_path: Path) -> None:
-    touch(tmp_path, "one/b.png", "one/a.png", "two/c.png")
-    assert relatives(tmp_path / "two", tmp_path / "one") == ["c.png", "a.png", "b.png"]
-
-
-def test_a_file_that_is_named_itself_is_taken_whatever_its_suffix(tmp_path: Path) -> None:
-    touch(tmp_path, "scan.dat", ".hidden.png")
-    (tmp_path / "broken.png").symlink_to(tmp_path / "gone.png")
-    assert relatives(*(tmp_path / name for name in ("scan.dat", ".hidden.png", "broken.png"))) == [
-        "scan.dat",
-        ".hidden.png",
-        "broken.png",
-    ]
-
-
-def test_a_missing_source_is_named(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match=r"gone: no such file or folder"):
-        find_images([tmp_path, tmp_path / "gone"])
 
 
 def test_results_keep_their_place_below_the_target(tmp_path: Path) -> None:
@@ -67,6 +36,30 @@ def test_results_keep_their_place_below_the_target(tmp_path: Path) -> None:
     assert [plan.source for plan in plans] == [image.path for image in find_images([tmp_path / "in"])]
     assert {plan.target for plan in plans} == {out / "a.png", out / "sub/a.png", out / "a.jpg"}
     assert not out.exists()
+
+
+def test_a_name_that_is_too_long_is_no_file(tmp_path: Path) -> None:
+    touch(tmp_path, "x.png")
+    with pytest.raises(UsageError, match="no such file or folder"):
+        search([tmp_path / ("n" * 300)])
+    out = tmp_path / ("o" * 300)
+    (plan,) = plan_outputs(search([tmp_path / "x.png"]).images, out)
+    check_target_folder(out)
+    remove_partial_files([out])
+    with pytest.raises(OutputError, match="cannot be written"):
+        write_atomically(plan.target, b"")
+    assert contents(tmp_path) == {"x.png": b"x"}
+
+
+def test_a_target_below_a_folder_that_may_not_be_searched_is_refused(everybodys: Path) -> None:
+    touch(everybodys, "in/x.png", "priv/sub/y.png")
+    (everybodys / "priv").chmod(0o700)
+    images, out = search([everybodys / "in"]).images, everybodys / "priv" / "sub"
+    with as_nobody():
+        plan_outputs(images, out)
+        remove_partial_files([out])
+        with pytest.raises(OutputError, match=r"priv: cannot be written to \(Permission denied\)"):
+            check_target_folder(out)
 
 
 def two_folders(folder: Path) -> tuple[list[FoundImage], Path]:
@@ -95,6 +88,13 @@ def the_folder_of_another_source(folder: Path) -> tuple[list[FoundImage], Path]:
     return find_images([folder / "one", folder / "out"]), folder / "out"
 
 
+def a_source_by_another_name(folder: Path) -> tuple[list[FoundImage], Path]:
+    touch(folder, "one/a.png", "one/b.png")
+    (folder / "out").mkdir()
+    (folder / "out" / "a.png").hardlink_to(folder / "one" / "b.png")  # as a share that is mounted twice gives it
+    return find_images([folder / "one"]), folder / "out"
+
+
 def a_file_as_target(folder: Path) -> tuple[list[FoundImage], Path]:
     touch(folder, "one/a.png", "out")
     return find_images([folder / "one"]), folder / "out"
@@ -108,6 +108,7 @@ def a_file_as_target(folder: Path) -> tuple[list[FoundImage], Path]:
         (the_sources_own_folder, r"one/a\.png: would replace a source"),
         (the_sources_folder_by_a_link, r"link/a\.png: would replace a source"),
         (the_folder_of_another_source, r"out/a\.png: would replace a source"),
+        (a_source_by_another_name, r"out/a\.png: would replace a source"),
         (a_file_as_target, "out: is a file"),
     ],
 )
@@ -119,6 +120,43 @@ def test_a_plan_that_would_lose_something_is_refused_and_nothing_is_written(
     with pytest.raises(OutputError, match=message):
         plan_outputs(images, out)
     assert contents(tmp_path) == before
+
+
+@pytest.mark.parametrize(
+    ("names", "out", "message"),
+    [
+        (
+            ("in/x.png", "in/x.png.compare.jpg"),
+            "out",
+            r"out/x\.png\.compare\.jpg: would be a view of .*in/x\.png and the result of .*in/x\.png\.compare\.jpg",
+        ),
+        (("in/x.png", "in/X.PNG.Compare.jpg"), "out", r"would be a view of .* and the result of .*X\.PNG\.Compare"),
+        (("in/x.png", "out/x.png.residual.png"), "out", r"x\.png\.residual\.png: would replace a source"),
+    ],
+)
+def test_a_view_that_would_lose_something_is_refused(
+    names: tuple[str, ...], out: str, message: str, tmp_path: Path
+) -> None:
+    touch(tmp_path, *names)
+    plans = [
+        PlannedImage(
+            tmp_path / name, tmp_path / out / f"{Path(name).name}{'.tif' * name.startswith('out/')}", Path(name)
+        )
+        for name in names
+    ]
+    check_collisions(plans)
+    with pytest.raises(OutputError, match=message):
+        check_collisions(plans, ["residual.png", "compare.jpg"])
+
+
+def test_a_file_that_is_a_source_under_another_name_is_no_place_to_write(tmp_path: Path) -> None:
+    touch(tmp_path, "in/a.png")
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "same.png").hardlink_to(tmp_path / "in" / "a.png")
+    photos = find_images([tmp_path / "in"])
+    check_outputs(photos, [tmp_path / "out" / "other.png"], overwrite=False)
+    with pytest.raises(OutputError, match=r"same\.png: would replace a source"):
+        check_outputs(photos, [tmp_path / "out" / "same.png"], overwrite=True)
 
 
 def test_a_written_file_has_its_content_and_nothing_beside_it(tmp_path: Path) -> None:
@@ -166,6 +204,17 @@ def test_the_new_file_is_on_the_disk_before_the_name_is_switched(
     assert steps == ["fsync", "all of it"]
 
 
+def test_a_write_that_is_called_off_at_the_end_leaves_the_old_file_and_no_scraps(tmp_path: Path) -> None:
+    def call_off() -> None:
+        assert (tmp_path / "a.png").read_bytes() == b"old"
+        raise OutputError("somebody's file")
+
+    (tmp_path / "a.png").write_bytes(b"old")
+    with pytest.raises(OutputError, match="somebody's file"):
+        write_atomically(tmp_path / "a.png", b"new", check=call_off)
+    assert contents(tmp_path) == {"a.png": b"old"}
+
+
 @pytest.mark.parametrize("target", ["file/a.png", "file/sub/a.png", "folder"])
 def test_a_target_that_cannot_be_written_is_named(target: str, tmp_path: Path) -> None:
     touch(tmp_path, "file", "folder/inside")
@@ -176,14 +225,34 @@ def test_a_target_that_cannot_be_written_is_named(target: str, tmp_path: Path) -
 
 
 @pytest.mark.parametrize("umask", [0o022, 0o027, 0o077])
-def test_the_file_mode_is_what_the_umask_says(umask: int, tmp_path: Path) -> None:
-    before = os.umask(umask)
+def test_the_file_mode_is_what_the_umask_says(umask: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    before, set_umask = os.umask(umask), os.umask
+    monkeypatch.delattr("os.umask")  # it is the whole process's, and others write meanwhile
     try:
         write_atomically(tmp_path / "a", b"")
-        assert os.umask(umask) == umask, "the umask was not put back"
+    finally:
+        set_umask(before)
+    assert stat.S_IMODE((tmp_path / "a").stat().st_mode) == 0o666 & ~umask
+
+
+@pytest.mark.parametrize(("mode", "expected"), [(0o600, 0o600), (0o640, 0o640), (0o400, 0o600), (0o777, 0o644)])
+def test_a_result_may_be_read_by_nobody_who_may_not_read_its_source(mode: int, expected: int, tmp_path: Path) -> None:
+    before = os.umask(0o022)
+    try:
+        write_atomically(tmp_path / "a", b"", mode)
     finally:
         os.umask(before)
-    assert stat.S_IMODE((tmp_path / "a").stat().st_mode) == 0o666 & ~umask
+    assert stat.S_IMODE((tmp_path / "a").stat().st_mode) == expected
+
+
+def test_a_share_that_refuses_modes_takes_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object) -> None:
+        raise OSError(errno.EOPNOTSUPP, "Operation not supported")
+
+    monkeypatch.setattr("os.chmod", refuse)
+    monkeypatch.setattr("pathlib.Path.chmod", refuse)
+    write_atomically(tmp_path / "a", b"all of it", 0o600)
+    assert contents(tmp_path) == {"a": b"all of it"}
 
 
 NAMES = st.text(st.characters(exclude_characters="/\0", exclude_categories=["Cs"]), min_size=1, max_size=8).filter(

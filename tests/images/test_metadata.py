@@ -303,7 +303,7 @@ def test_what_another_format_has_no_place_for_is_said(tmp_path: Path) -> None:
     assert returned(path, ".jpg").notes == ("JPEG cannot hold: PNG text",)
     assert returned(path, ".ppm").notes == ("PNM cannot hold: colour profile, resolution, PNG text",)
     jpeg = jpeg_with_everything(tmp_path / "a.jpg")
-    assert returned(jpeg, ".webp").notes == ("WebP cannot hold: IPTC, comments",)
+    assert returned(jpeg, ".webp").notes == ("WebP cannot hold: IPTC, extended XMP, JPEG segment APP4, comments",)
 
 
 @pytest.mark.filterwarnings("ignore::UserWarning:PIL")  # it warns of broken EXIF

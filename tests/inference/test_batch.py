@@ -17,7 +17,8 @@ from restore import memory
 from restore.errors import OutputError, UsageError
 from restore.images.codec import decode, read_pages
 from restore.images.document import Document, Page
-from restore.images.files import find_images, plan_outputs, search
+from restore.images.files import plan_outputs
+from restore.images.search import find_images, search
 from restore.inference import batch
 from restore.inference.batch import restore_files
 from restore.inference.outcome import BatchOptions, PhotoResult

@@ -10,8 +10,9 @@ from PIL import Image
 from restore.corruption import CameraNoise, Compose, JpegCompression
 from restore.errors import UsageError
 from restore.images.codec import decode
-from restore.images.files import find_images, plan_outputs
+from restore.images.files import plan_outputs
 from restore.images.samples import sample_photos
+from restore.images.search import find_images
 from restore.images.tensors import to_float, to_pixels
 from restore.inference.batch import restore_files
 from restore.inference.damage import CLEAN_LIMITS, Damage, estimate_damage, is_clean

@@ -15,8 +15,8 @@ from skimage.restoration import estimate_sigma
 
 from restore.data.dataset import split_photos
 from restore.images.codec import decode
-from restore.images.files import FoundImage, search
 from restore.images.samples import sample_photos
+from restore.images.search import FoundImage, search
 from restore.images.tensors import to_float
 from restore.inference.damage import Damage, estimate_damage, is_clean
 from restore.inference.restorer import Restorer

@@ -11,7 +11,7 @@ from restore.cli.main import main
 from restore.corruption import GaussianNoise
 from restore.errors import BundleError
 from restore.images.codec import decode
-from restore.images.files import FoundImage, find_images
+from restore.images.search import FoundImage, find_images
 from restore.images.tensors import quantise, to_float
 from restore.inference import demo
 from restore.inference.demo import DAMAGES, SHIPPED, Outcome, are_shipped, demonstrate, load_restorers, side_by_side

@@ -6,7 +6,7 @@ import torch
 from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 
 from restore.images.codec import decode
-from restore.images.files import find_images
+from restore.images.search import find_images
 from restore.inference.evaluate import evaluate, fingerprint, rows_as_csv, summarise
 from restore.inference.protocols import build_protocol
 from restore.inference.restorer import Restorer
@@ -67,9 +67,9 @@ def test_the_corrupted_inputs_own_score_is_what_the_noise_level_says(tmp_path: P
     assert row.psnr == row.input_psnr
 
 
-@pytest.mark.parametrize("name", ["gaussian-awgn", "clipped-8bit", "gaussian-blur", "holes"])
+@pytest.mark.parametrize("name", ["gaussian-awgn", "clipped-8bit", "gaussian-blur", "motion-blur", "holes"])
 def test_every_protocol_scores_the_method_the_baseline_and_the_input(tmp_path: Path, name: str) -> None:
-    write_photos(tmp_path, 6)
+    write_photos(tmp_path, 6, (160, 160) if name == "motion-blur" else (64, 80))
     identity = Restorer(IdentityNetwork(), composites=name == "holes", device="cpu", precision="32")
     rows = list(evaluate(identity.restore, find_images([tmp_path]), build_protocol(name)))
     summary = summarise(rows)

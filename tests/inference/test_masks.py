@@ -37,6 +37,15 @@ def test_a_mask_has_its_pictures_place_in_any_format(tmp_path: Path) -> None:
         masks.find(Path("a/b.jpg"))
 
 
+@pytest.mark.parametrize("white", [1, 40_000, 65_535])
+def test_masks_of_16_bits_mark_what_they_say(tmp_path: Path, white: int) -> None:
+    hole = a_hole() > 0
+    path = tmp_path / "m.png"
+    Image.fromarray((hole * white).astype(np.uint16)).save(path)
+    missing, _ = MaskFolder(tmp_path).read(path, (20, 30))
+    assert np.array_equal(missing, hole)
+
+
 @pytest.mark.parametrize("white", [1, 255])
 def test_white_is_missing_whether_white_is_255_or_1(tmp_path: Path, white: int) -> None:
     hole = a_hole() > 0

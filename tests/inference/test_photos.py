@@ -22,6 +22,8 @@ from restore.errors import ExitCode, OutputError, UsageError
 from restore.images.codec import decode
 from restore.inference.journal import JOURNAL_FILE
 from restore.inference.masks import MaskFolder
+from restore.inference.photos import plan_photos
+from restore.inference.restorer import Restorer
 from tests.helpers.networks import write_bundle
 from tests.helpers.photos import write_photos
 
@@ -216,3 +218,22 @@ def test_a_target_without_room_is_found_before_the_first_write(tmp_path: Path, s
     with pytest.raises(OutputError, match=r"has 0 MB free, and the results need about 1 MB"):
         restore_photos([tmp_path / "in"], small_disk / "out", bundle, ALL)
     assert not (small_disk / "out").exists()
+
+
+def test_a_mask_that_was_edited_is_seen_by_the_plan_and_counted_by_the_limit(tmp_path: Path) -> None:
+    bundle = write_bundle(tmp_path / "fills", composites=True)
+    write_photos(tmp_path / "in", 2)
+    (tmp_path / "masks").mkdir()
+    mask = np.zeros(decode(tmp_path / "in" / "00.png").pixels.shape[:2], np.uint8)
+    for name in ("00.png", "01.png"):
+        mask[:5] = 255
+        Image.fromarray(mask).save(tmp_path / "masks" / name)
+    options = BatchOptions(auto=False, masks=MaskFolder(tmp_path / "masks"))
+    plan = plan_photos([tmp_path / "in"], tmp_path / "out")
+    restorer = Restorer.from_bundle(bundle, device="cpu")
+    assert [result.status for result in plan.run(restorer, options)] == ["restored"] * 2
+    assert [decision.work for _, decision in plan.decisions(restorer, options)] == [False, False]
+    mask[:9] = 255
+    Image.fromarray(mask).save(tmp_path / "masks" / "01.png")
+    assert [decision.work for _, decision in plan.decisions(restorer, options)] == [False, True]
+    assert [result.status for result in plan.run(restorer, options, limit=1)] == ["skipped", "restored"]

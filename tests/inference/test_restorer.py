@@ -171,7 +171,12 @@ class _Hungry(IdentityNetwork):
 
 
 @pytest.mark.parametrize(
-    "error", [torch.OutOfMemoryError("CUDA out of memory"), RuntimeError("DefaultCPUAllocator: can't allocate memory")]
+    "error",
+    [
+        torch.OutOfMemoryError("CUDA out of memory"),
+        RuntimeError("DefaultCPUAllocator: can't allocate memory"),
+        RuntimeError("GET was unable to find an engine to execute this computation"),
+    ],
 )
 def test_out_of_memory_halves_the_tile_and_loses_no_pixel(
     error: RuntimeError, caplog: pytest.LogCaptureFixture

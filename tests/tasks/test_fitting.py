@@ -34,4 +34,12 @@ def test_a_short_training_lowers_the_error_and_depends_on_the_seed_alone() -> No
 
 
 def test_fewer_pictures_than_a_batch_are_a_batch() -> None:
-    fit_reconstruction(network(), torch.rand(5, 1, 28, 28), 3, 0)
+    few, seen = network(), torch.rand(5, 1, 28, 28, generator=torch.Generator().manual_seed(0))
+    before = {name: value.clone() for name, value in few.state_dict().items()}
+    steps: list[int] = []
+    fit_reconstruction(few, seen, 3, 0, advance=steps.append)
+    assert sum(steps) == 3
+    assert [name for name, value in few.state_dict().items() if torch.equal(value, before[name])] == []
+    with torch.inference_mode():
+        trained, untrained = (net(seen, torch.zeros(5, 1, 28, 28)) for net in (few, network()))
+    assert float((trained - seen).square().mean()) < float((untrained - seen).square().mean())

@@ -5,10 +5,12 @@ from pathlib import Path
 
 import pytest
 import torch
-from torch import nn
+from skimage.metrics import mean_squared_error, peak_signal_noise_ratio
+from torch import Tensor, nn
 
 from restore.data import ImageSetDataModule
 from restore.errors import UsageError
+from restore.images.tensors import to_pixels
 from restore.losses import BinaryCrossEntropyLoss
 from restore.models import RestorationNetwork, SparseAutoencoder, UndercompleteAutoencoder, VariationalAutoencoder
 from restore.tasks import DenoisingAutoencoder, Muon, ReconstructionAutoencoder
@@ -42,13 +44,38 @@ def test_a_short_training_beats_the_mean_picture(tmp_path: Path) -> None:
     assert 0 < scores["test/code_active"] <= 32
 
 
+def test_a_bound_that_is_not_a_number_is_not_left_out_of_the_mean(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def diverged(_network: VariationalAutoencoder, _posterior: object, clean: Tensor, _noise: Tensor) -> Tensor:
+        return torch.full((len(clean),), 100.0).index_fill(0, torch.tensor([0]), math.nan)
+
+    monkeypatch.setattr(VariationalAutoencoder, "negative_elbo", diverged)
+    assert math.isnan(validate(tmp_path, small_vae())["val/negative_elbo"])
+
+
 def test_a_top_k_code_has_the_share_of_numbers_that_it_keeps(tmp_path: Path) -> None:
     torch.manual_seed(0)
     network = SparseAutoencoder(200, sparsity="top-k", active=10)
     network.encoder[0].bias.data.fill_(2.0)  # type: ignore[operator]  # every unit is on
     scores = validate(tmp_path, network)
     assert scores["val/code_nonzero"] == pytest.approx(0.05)
-    assert scores["val/psnr"] == pytest.approx(-10 * math.log10(scores["val/mse"]), abs=1.0)
+
+
+def test_psnr_and_error_are_means_over_images_as_scikit_image_has_them(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    network = UndercompleteAutoencoder(32)
+    scores = validate(tmp_path, network)
+    data = ImageSetDataModule(batch_size=75)
+    data.setup("validate")
+    clean = torch.cat([batch["clean"] for batch in data.val_dataloader()[""]])
+    with torch.inference_mode():
+        restored = network.eval()(clean, torch.zeros_like(clean))
+    pairs = [(to_pixels(a), to_pixels(b)) for a, b in zip(clean, restored, strict=True)]
+    psnrs = [peak_signal_noise_ratio(a, b, data_range=255) for a, b in pairs]
+    errors = [mean_squared_error(a / 255, b / 255) for a, b in pairs]
+    assert scores["val/psnr"] == pytest.approx(sum(psnrs) / len(psnrs), rel=1e-5)
+    assert scores["val/mse"] == pytest.approx(sum(errors) / len(errors), rel=1e-5)
 
 
 def test_a_variational_code_is_described_by_its_divergence(tmp_path: Path) -> None:

@@ -1,3 +1,4 @@
+import csv
 import json
 import math
 import subprocess
@@ -104,6 +105,16 @@ def test_validation_does_not_depend_on_the_number_of_processes(photos: Path, tmp
         scores.append(json.loads(out.read_text()))
     assert set(scores[0]) == {"val/psnr", "val/ssim", "val/input_psnr", "val/input_ssim"}
     assert scores[1] == pytest.approx(scores[0], abs=1e-5)
+
+
+@pytest.mark.filterwarnings("ignore:The number of training batches")
+def test_training_scores_are_logged_with_the_batch_that_they_are_of(photos: Path, tmp_path: Path) -> None:
+    trainer = quiet_trainer(tmp_path, max_epochs=3, limit_val_batches=0, log_every_n_steps=5)
+    trainer.fit(task(), small_data(photos, samples_per_epoch=16))
+    (table,) = tmp_path.rglob("metrics.csv")
+    rows = list(csv.DictReader(table.read_text().splitlines()))
+    assert [row["step"] for row in rows if row["train/psnr"]] == ["4", "9"]
+    assert all(row["train/loss"] for row in rows if row["train/psnr"])
 
 
 @pytest.mark.parametrize("precision", ["32-true", "bf16-mixed"])

@@ -1,0 +1,186 @@
+"""`restore photos`: what it says, what it returns, and that no argument ends in a traceback."""
+
+import os
+import shlex
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from restore.cli import photos
+from restore.cli.main import main
+from restore.errors import ExitCode
+from restore.images.formats import FORMATS, RAW_SUFFIXES
+from restore.inference.outcome import PhotoResult
+from tests.helpers.networks import write_bundle
+from tests.helpers.photos import write_photos
+
+
+@pytest.fixture(scope="module")
+def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_bundle(tmp_path_factory.mktemp("bundle") / "noise")
+
+
+@pytest.fixture
+def command(tmp_path: Path, bundle: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Restores everything in `in`, to `out`."""
+    monkeypatch.chdir(tmp_path)
+    return ["photos", "in", "--out", "out", "--bundle", str(bundle), "--no-auto", "--device", "cpu"]
+
+
+def test_a_second_run_says_how_many_were_done_before(command: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    write_photos(Path("in"), 2)
+    assert main(command) == ExitCode.OK
+    assert main(command) == ExitCode.OK
+    assert capsys.readouterr().err.splitlines()[-1] == "2 done before"
+    write_photos(Path("in"), 3)
+    for path in sorted(Path("in").iterdir()):
+        os.utime(path, (10**9, 10**9))
+    Path("out/00.png").write_bytes(b"edited")
+    assert main(command) == ExitCode.OK
+    assert capsys.readouterr().err.splitlines()[-1].startswith("1 skipped, 1 restored, 1 done before; ")
+
+
+def test_views_of_photos_that_were_done_before_need_overwriting(
+    command: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_photos(Path("in"), 2)
+    main(command)
+    said = "2 done before have no new views: --compare and --residual need --overwrite for them"
+    main([*command, "--compare"])
+    assert said in capsys.readouterr().err
+    main([*command, "--compare", "--overwrite"])
+    main([*command, "--compare"])
+    assert said not in capsys.readouterr().err
+
+
+def test_one_photo_and_one_other_file_are_one(command: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    write_photos(Path("in"), 1)
+    Path("in/notes.txt").touch()
+    main(command)
+    assert "1 photo, and 1 other file, left out; bundle" in capsys.readouterr().err
+    write_photos(Path("in"), 2)
+    Path("in/more.txt").touch()
+    main([*command, "--overwrite"])
+    assert "2 photos, and 2 other files, left out; bundle" in capsys.readouterr().err
+
+
+def test_a_dry_run_keeps_to_the_limit(command: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    write_photos(Path("in"), 4)
+    main([*command, "--limit", "1"])
+    capsys.readouterr()
+    assert main([*command, "--limit", "2", "--dry-run"]) == ExitCode.OK
+    assert capsys.readouterr().out.splitlines() == [
+        "in/00.png skipped: done before, and unchanged",
+        "in/01.png -> out/01.png",
+        "in/02.png -> out/02.png",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--max-megapixels", "inf"], "--max-megapixels: must be a number above 0, not inf"),
+        (["--max-megapixels", "nan"], "--max-megapixels: must be a number above 0, not nan"),
+        (["--max-megapixels", "0"], "--max-megapixels: must be a number above 0, not 0"),
+        (["--max-megapixels", "1e308"], "--max-megapixels: must be a number above 0, not 1e+308"),
+        (["--workers", "0"], "--workers: must be 1 or more, not 0"),
+        (["--report", "folder.html"], "folder.html: is a folder; --report needs a file"),
+        (["--out", "x" * 300], "cannot be written (File name too long)"),
+        (["x" * 300], "no such file or folder"),
+        (["in/**/*.tif"], "matches no file"),
+        (["texts"], "no photos in texts; 3 other files, the first is texts/0.txt"),
+        (["--bundle", "none"], "none: no such folder, and the shipped bundles are"),
+        (["--out", "in"], "would replace a source"),
+        (["--out", "file"], "file: is a file; --out needs a folder"),
+        (["clash", "--compare"], "would be a view of clash/a.png and the result of clash/a.png.compare.jpg"),
+        (["clash", "--compare", "--dry-run"], "would be a view of clash/a.png"),
+    ],
+)
+def test_what_stops_before_the_first_photo_is_one_line_and_exit_code_2(
+    command: list[str], arguments: list[str], message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_photos(Path("in"), 1)
+    Path("folder.html").mkdir()
+    Path("texts").mkdir()
+    Path("clash").mkdir()
+    for name in ("file", "clash/a.png", "clash/a.png.compare.jpg", *(f"texts/{number}.txt" for number in range(3))):
+        Path(name).touch()
+    if not arguments[0].startswith("--"):
+        command.remove("in")
+    assert main([*command, *arguments]) == ExitCode.USAGE
+    told = capsys.readouterr().err.strip().splitlines()
+    # A folder that cannot be made is found after the line that says what will be done.
+    assert message in told[-1]
+    assert len(told) == 1 + ("File name too long" in message)
+    assert not Path("out").exists()
+
+
+def test_a_folder_that_holds_the_run_of_another_is_exit_code_2(
+    command: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    from restore.inference.journal import Journal
+
+    write_photos(Path("in"), 1)
+    with Journal(Path("out"), {}):
+        assert main(command) == ExitCode.USAGE
+    assert "another run is writing here" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("name", ["r.html", "r.csv", "r.json"])
+def test_reports_take_names_that_are_not_utf8(command: list[str], name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    odd = os.fsdecode(b"M\xfcller")
+    write_photos(Path(odd), 1)
+    arguments = [*command, "--report", name]
+    arguments[1] = odd
+    monkeypatch.setattr(sys, "argv", ["restore", *arguments])
+    assert main(arguments) == ExitCode.OK
+    text = Path(name).read_text(encoding="utf-8")
+    assert "xfcller" in text
+    if name != "r.csv":
+        assert shlex.join(["restore", "photos"]) in text
+
+
+def test_a_report_that_cannot_be_written_hides_neither_the_summary_nor_an_interrupt(
+    command: list[str], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_photos(Path("in"), 2)
+    Path("file").touch()
+    command += ["--report", "file/r.html"]
+    assert main(command) == ExitCode.FAILED
+    told = capsys.readouterr().err
+    assert "file/r.html: cannot be written" in told
+    assert "2 restored" in told
+
+    def interrupted(results: Iterator[PhotoResult], _: int) -> Iterator[PhotoResult]:
+        yield next(results)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(photos, "_with_progress", interrupted)
+    assert main(command) == ExitCode.INTERRUPTED
+    assert "interrupted; what was written is whole" in capsys.readouterr().err
+
+
+def test_thumbnails_are_kept_of_the_photos_that_a_report_shows() -> None:
+    kept = photos._Results(3)
+    for index, status in enumerate(["copied", "copied", "failed", "restored", "copied", "restored", "copied"]):
+        thumbnails = None if status == "failed" else (b"before", b"after")
+        kept.add(PhotoResult(Path(f"{index}"), Path("out"), status, thumbnails=thumbnails))  # type: ignore[arg-type]
+    assert [result.source.name for result in kept.all if result.thumbnails] == ["0", "3", "5"]
+    for index in range(7, 10):
+        kept.add(PhotoResult(Path(f"{index}"), Path("out"), "restored", thumbnails=(b"before", b"after")))
+    assert [result.source.name for result in kept.all if result.thumbnails] == ["3", "5", "7"]
+    assert len(kept.all) == 10
+
+
+def test_the_page_names_every_format() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "batch.md").read_text(encoding="utf-8")
+    assert (set(FORMATS) | RAW_SUFFIXES) - set(page.replace("`", " ").split()) == set()
+
+
+def test_the_help_names_every_format(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(["photos", "--help"])
+    words = {word.rstrip(".,;") for word in capsys.readouterr().out.split()}
+    assert (set(FORMATS) | RAW_SUFFIXES) - words == set()
