@@ -22,7 +22,7 @@ demo: $(STAMP)  ## restore sample photos with the shipped weights and write demo
 	$(BIN)/restore demo --out demo
 
 test: $(STAMP)  ## run the tests
-	$(BIN)/python -m pytest -n 2 --dist loadgroup
+	$(BIN)/python -m pytest -n 2 --dist worksteal
 
 check: $(STAMP)  ## format, lint, types and layers, as CI does
 	$(BIN)/ruff format --check restore tests

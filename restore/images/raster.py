@@ -17,6 +17,7 @@ from restore.images.document import Document, Page, check_size, shown, stamp_of
 from restore.images.formats import format_name
 from restore.images.jpeg import check_jpeg, checked_jpeg, jpeg_coding, jpeg_tail
 from restore.images.metadata import Metadata, jp2_metadata, jpeg_metadata, pillow_metadata, png_metadata
+from restore.images.png import checked_png
 from restore.images.pnm import pnm_depth, pnm_has_more, pnm_page
 
 __all__ = ["inspect", "read"]
@@ -265,11 +266,10 @@ def _deep(document: Document, file: BinaryIO) -> Page:
         return pnm_page(file)
     import imagecodecs  # here, since most photos do without
 
-    data = file.read()
     if document.format == "PNG":
-        pixels: Array = imagecodecs.png_decode(data)
+        pixels: Array = imagecodecs.png_decode(checked_png(file))
     else:
-        pixels = imagecodecs.jpeg2k_decode(data)
+        pixels = imagecodecs.jpeg2k_decode(file.read())
     if pixels.dtype != np.uint16:
         raise UnreadableImageError(f"{shown(document.path)}: its pixels are not of the depth that its header says")
     pixels = as_sixteen(pixels, (1 << document.bits) - 1)
