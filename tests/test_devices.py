@@ -4,7 +4,16 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from restore.devices import Precision, PrecisionChoice, choose_device, choose_precision, compute_dtype, computing_in
+from restore.devices import (
+    Precision,
+    PrecisionChoice,
+    choose_device,
+    choose_inference_precision,
+    choose_precision,
+    compute_dtype,
+    computing_in,
+    has_fast_int8,
+)
 from restore.errors import PrecisionError, UsageError
 
 CPU, CUDA, MPS = torch.device("cpu"), torch.device("cuda", 0), torch.device("mps")
@@ -56,21 +65,13 @@ def test_a_machine_without_a_gpu_refuses_cuda(monkeypatch: pytest.MonkeyPatch) -
 
 
 @pytest.mark.parametrize(
-    ("device", "capability", "amx", "expected"),
-    [
-        (CUDA, (9, 0), False, "bf16-mixed"),
-        (CUDA, (8, 0), False, "bf16-mixed"),
-        (CUDA, (7, 5), True, "16-mixed"),
-        (CPU, (9, 0), True, "bf16-mixed"),
-        (CPU, (9, 0), False, "32"),
-        (MPS, (9, 0), True, "32"),
-    ],
+    ("device", "capability", "expected"),
+    [(CUDA, (9, 0), "bf16-mixed"), (CUDA, (8, 0), "bf16-mixed"), (CUDA, (7, 5), "16-mixed"), (MPS, (9, 0), "32")],
 )
 def test_auto_precision_is_what_the_hardware_multiplies_fast(
-    monkeypatch: pytest.MonkeyPatch, device: torch.device, capability: tuple[int, int], amx: bool, expected: Precision
+    monkeypatch: pytest.MonkeyPatch, device: torch.device, capability: tuple[int, int], expected: Precision
 ) -> None:
     monkeypatch.setattr(torch.cuda, "get_device_capability", lambda _: capability)
-    monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: amx, raising=False)
     assert choose_precision("auto", device) == expected
 
 
@@ -120,3 +121,32 @@ def test_float32_means_every_digit_while_it_is_open() -> None:
     with computing_in("bf16-mixed", CPU):
         assert convolutions.fp32_precision == usual
         assert F.conv2d(image, image).dtype == torch.bfloat16
+
+
+@pytest.mark.parametrize(
+    ("instruction", "amx", "name", "expected"),
+    [
+        (True, False, "AMD EPYC 9B45", "bf16-mixed"),
+        (True, True, "Intel Xeon", "bf16-mixed"),
+        (True, False, "Intel Xeon", "32"),  # whose AVX512-BF16 is slower than float32
+        (True, False, "", "bf16-mixed"),
+        (False, False, "AMD EPYC", "32"),
+    ],
+)
+def test_auto_on_a_cpu_is_what_is_faster(
+    monkeypatch: pytest.MonkeyPatch, instruction: bool, amx: bool, name: str, expected: Precision
+) -> None:
+    monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: instruction, raising=False)
+    monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda: amx, raising=False)
+    monkeypatch.setattr(torch.cpu, "_is_vnni_supported", lambda: True, raising=False)
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"cpu_name": name}, raising=False)
+    assert choose_precision("auto", CPU) == expected
+    assert has_fast_int8(CPU) == instruction  # faster than float32 on all of them
+    assert choose_inference_precision("fast", CPU, has_ranges=True) == ("int8" if instruction and not amx else expected)
+
+
+def test_torch_that_does_not_say_whose_the_cpu_is_is_believed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: True, raising=False)
+    monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda: False, raising=False)
+    monkeypatch.delattr(torch.cpu, "get_capabilities", raising=False)
+    assert choose_precision("auto", CPU) == "bf16-mixed"
