@@ -4,12 +4,14 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 PY ?= $(BIN)/python
+TRAIN := $(addprefix train-,photo photo-fast denoise deblur inpaint)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check format train-photo train-denoise train-deblur train-inpaint benchmark gpu-check clean
+.PHONY: help demo test check format $(TRAIN) benchmark gpu-check clean
 
 help:  ## list the targets
 	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@printf '  make %-16s train a shipped bundle anew: PHOTOS=folder\n' $(TRAIN)
 
 $(STAMP): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
@@ -34,7 +36,7 @@ format: $(STAMP)  ## format the code and mend what can be mended
 	$(BIN)/ruff format restore tests
 	$(BIN)/ruff check --fix restore tests
 
-train-photo train-denoise train-deblur train-inpaint: train-%: $(STAMP)  ## train a shipped bundle anew: PHOTOS=folder
+$(TRAIN): train-%: $(STAMP)
 	$(BIN)/restore fit --config configs/$*.yaml $(if $(PHOTOS),--data.photos_dir "$(PHOTOS)")
 
 benchmark: $(STAMP)  ## measure speed and memory on this machine
