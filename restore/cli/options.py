@@ -48,8 +48,8 @@ def add_device_options(parser: argparse.ArgumentParser, precision: str = "auto")
         "--precision",
         default=precision,
         choices=("auto", "fast", "32", "bf16-mixed", "16-mixed", "int8"),
-        help="auto is bfloat16 where the hardware computes it, float16 on older GPUs, else 32; fast is int8 where that "
-        "is faster, else auto (default: %(default)s)",
+        help="auto is bfloat16 where it is faster than float32, float16 on older GPUs, else 32; fast is int8 where "
+        "that is faster, else auto (default: %(default)s)",
     )
     parser.add_argument(
         "--tile",

@@ -48,7 +48,7 @@ class RestoreCLI(LightningCLI):
             "--precision",
             type=PrecisionChoice,
             default="auto",
-            help="auto is bf16-mixed where bfloat16 is computed in hardware, 16-mixed on older GPUs, else 32",
+            help="auto is bf16-mixed where bfloat16 is faster than float32, 16-mixed on older GPUs, else 32",
         )
         parser.link_arguments(
             ("precision", "trainer.accelerator"), "trainer.precision", compute_fn=_resolve_precision, apply_on="parse"

@@ -59,7 +59,7 @@ class Restorer:
         network: Restores `(B, C, H, W)`.
         composites: Whether known pixels come back untouched.
         device: `auto`, `cpu`, `cuda`, `cuda:1` or `mps`.
-        precision: `auto` is bfloat16 where the hardware computes it, float16 on older GPUs, float32 elsewhere; `fast`
+        precision: `auto` is bfloat16 where it is faster than float32, float16 on older GPUs, float32 elsewhere; `fast`
             is `int8` where the CPU computes that and the card has ranges for it, else `auto`.
         tile: Longest side of a tile in pixels, what memory depends on; by the network if left out.
         overlap: How far tiles are read beyond what is kept of them, in pixels; by the network if left out, see
