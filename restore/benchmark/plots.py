@@ -49,7 +49,8 @@ def plot_quality_against_compute(results: Json, test_set: str, path: Path) -> bo
         points += [(p.method, p.gmacs, p.psnr["sigma 25"], "^") for p in PUBLISHED.get(test_set, ()) if p.gmacs]
     for name, x, y, marker in points:
         axes.plot([x], [y], marker)
-        axes.annotate(name, (x, y), textcoords="offset points", xytext=(6, 5), fontsize=8)
+        below = marker == "o"  # or names of ours and of others would cover each other
+        axes.annotate(name, (x, y), textcoords="offset points", xytext=(6, -12 if below else 5), fontsize=8)
     axes.margins(x=0.4, y=0.15)
     figure.savefig(path)
     return True
