@@ -77,26 +77,28 @@ def has_fast_bfloat16(device: torch.device) -> bool:
 
 def has_fast_int8(device: torch.device) -> bool:
     """Whether `device` is a CPU that multiplies bfloat16 and 8-bit integers in hardware, and this torch knows how."""
-    supported = getattr(torch.cpu, "_is_vnni_supported", None)  # private, as that for bfloat16
     known = hasattr(torch.ops.onednn, "qconv2d_pointwise")
-    return device.type == "cpu" and _has_bfloat16() and bool(supported is not None and supported()) and known
+    return device.type == "cpu" and _has_bfloat16() and _cpu("_is_vnni_supported") and known
 
 
 def _has_bfloat16() -> bool:
-    # Private in torch 2.11 to 2.15, and without a public equivalent in the older of them.
-    supported = getattr(torch.cpu, "_is_avx512_bf16_supported", None)
-    return bool(supported is not None and supported())
+    return _cpu("_is_avx512_bf16_supported")
+
+
+def _has_amx() -> bool:
+    return _cpu("_is_amx_tile_supported")
+
+
+def _cpu(question: str) -> bool:
+    """Ask what is private in torch 2.11 to 2.15, and without a public equivalent in the older of them."""
+    answer = getattr(torch.cpu, question, None)
+    return bool(answer is not None and answer())
 
 
 def _is_intel() -> bool:
     known = getattr(torch.cpu, "get_capabilities", None)  # in newer torch only
     capabilities = known() if known is not None else {}
     return "intel" in str(capabilities.get("cpu_name", "")).lower()
-
-
-def _has_amx() -> bool:
-    supported = getattr(torch.cpu, "_is_amx_tile_supported", None)
-    return bool(supported is not None and supported())
 
 
 def choose_precision(choice: PrecisionChoice, device: torch.device) -> Precision:
