@@ -20,6 +20,7 @@ __all__ = [
     "computing_in",
     "has_fast_bfloat16",
     "has_fast_int8",
+    "is_out_of_memory",
 ]
 
 Precision = Literal["32", "bf16-mixed", "16-mixed"]
@@ -33,6 +34,14 @@ _COMPUTE_DTYPES: dict[InferencePrecision, torch.dtype] = {
     "bf16-mixed": torch.bfloat16,
     "16-mixed": torch.float16,
 }
+
+
+_OUT_OF_MEMORY = (
+    "DefaultCPUAllocator",
+    "CUBLAS_STATUS_ALLOC_FAILED",
+    "CUDNN_STATUS_ALLOC_FAILED",
+    "unable to find an engine",  # cuDNN, when none fits into what is left
+)
 
 
 def choose_device(name: str = "auto") -> torch.device:
@@ -176,3 +185,8 @@ def computing_in(precision: InferencePrecision, device: torch.device) -> Iterato
             yield
     finally:
         convolutions.fp32_precision = usual
+
+
+def is_out_of_memory(error: RuntimeError) -> bool:
+    """Whether the device had no room left: an error of its own class in torch's allocators, elsewhere only words."""
+    return isinstance(error, torch.OutOfMemoryError) or any(words in str(error) for words in _OUT_OF_MEMORY)

@@ -1,6 +1,5 @@
 """Blur: every sample is convolved with a kernel of its own, reflected at the borders."""
 
-import math
 from abc import abstractmethod
 
 import torch
@@ -8,12 +7,11 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from restore.corruption.base import Corruption, check_interval, draw_uniform, no_mask
+from restore.images.kernels import gaussian_profiles, motion_kernels
 from restore.images.tensors import reflect_pad
 from restore.types import Corrupted, Interval
 
 __all__ = ["GaussianBlur", "MotionBlur", "Rescale", "blur_gaussian"]
-
-_TRUNCATE = 4.0  # standard deviations; what lies beyond weighs less than 1e-4
 
 
 class _Blur(Corruption):
@@ -41,7 +39,7 @@ class GaussianBlur(_Blur):
 
     def kernels(self, images: Tensor, generator: torch.Generator) -> Tensor:
         """Draw Gaussians, sampled at the pixel centres and cut at four standard deviations."""
-        profile = _gaussians(draw_uniform(self.sigma_range, images, generator), self.sigma_range[1])
+        profile = gaussian_profiles(draw_uniform(self.sigma_range, images, generator), self.sigma_range[1])
         return profile[:, :, None] * profile[:, None, :]
 
 
@@ -62,19 +60,7 @@ class MotionBlur(_Blur):
         """Draw segments through the centre, each point shared out bilinearly among its four pixels."""
         length = draw_uniform(self.length_range, images, generator)
         angle = draw_uniform(self.angle_range, images, generator).deg2rad()
-        longest = self.length_range[1]
-        radius = math.ceil(longest / 2)
-        points = max(1, 4 * math.ceil(longest))  # in the middles of as many equal parts, whose variance is the path's
-        steps = (torch.arange(points, device=images.device) + 0.5) / points - 0.5
-        path = steps * length.view(-1, 1)
-        offsets = torch.arange(-radius, radius + 1, device=images.device)
-
-        def shares(positions: Tensor) -> Tensor:  # (B, points) -> (B, points, K)
-            return (1.0 - (offsets - positions.unsqueeze(2)).abs()).clamp(min=0.0)
-
-        rows, columns = shares(path * angle.sin().view(-1, 1)), shares(path * angle.cos().view(-1, 1))
-        kernels = torch.einsum("bpk,bpl->bkl", rows, columns)
-        return kernels / kernels.sum(dim=(1, 2), keepdim=True)
+        return motion_kernels(length, angle, self.length_range[1])
 
 
 class Rescale(Corruption):
@@ -108,16 +94,8 @@ def blur_gaussian(images: Tensor, sigma: Tensor, most: float) -> Tensor:
     """
     if most == 0.0:
         return images
-    profile = _gaussians(sigma, most)
+    profile = gaussian_profiles(sigma, most)
     return _convolve(_convolve(images, profile[:, :, None]), profile[:, None, :])
-
-
-def _gaussians(sigma: Tensor, most: float) -> Tensor:
-    """`(B, K)` samples at the pixel centres, summing to 1."""
-    radius = math.ceil(_TRUNCATE * most)
-    offsets = torch.arange(-radius, radius + 1, device=sigma.device)
-    profile = torch.exp(-0.5 * (offsets / sigma.view(-1, 1).clamp(min=1e-3)) ** 2)
-    return profile / profile.sum(dim=1, keepdim=True)
 
 
 def _convolve(images: Tensor, kernels: Tensor) -> Tensor:

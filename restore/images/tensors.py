@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-__all__ = ["LEVELS", "quantise", "reflect_pad", "to_float", "to_integers", "to_pixels", "to_uint8"]
+__all__ = ["LEVELS", "is_finite", "quantise", "reflect_pad", "to_float", "to_integers", "to_pixels", "to_uint8"]
 
 LEVELS: dict[np.dtype[Any], int] = {np.dtype(np.uint8): 255, np.dtype(np.uint16): 65535}
 """Highest value of each integer type."""
@@ -75,6 +75,12 @@ def to_pixels(image: Tensor) -> npt.NDArray[np.uint8]:
 def quantise(image: Tensor) -> Tensor:
     """What an 8-bit file would keep of a float image, as float32 in [0, 1]."""
     return image.float().clamp(0.0, 1.0).mul(255.0).round_().div_(255.0)
+
+
+def is_finite(values: Tensor) -> bool:
+    """Whether all values are finite."""
+    # The sum is one pass, isfinite().all() takes four; finite values may be so large that only the latter tells.
+    return bool(values.sum().isfinite()) or bool(values.isfinite().all())
 
 
 def reflect_pad(images: Tensor, left: int, right: int, top: int, bottom: int) -> Tensor:

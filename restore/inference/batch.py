@@ -22,7 +22,7 @@ from restore.images.codec import bleed_under_alpha, encode, encode_document, ope
 from restore.images.document import Array, Document, Page, shown
 from restore.images.files import PlannedImage, check_collisions, identity_of, view_of, write_atomically
 from restore.images.tensors import LEVELS
-from restore.inference.damage import CLEAN_LIMITS, estimate_damage, is_clean
+from restore.inference.damage import CLEAN_LIMITS, Damage, estimate_damage, has_moved, is_clean
 from restore.inference.journal import Journal, decide_without, state_of
 from restore.inference.outcome import COMPARE, RESIDUAL, BatchOptions, Job, PhotoResult
 from restore.inference.previews import residual, side_by_side, thumbnail, unit_range
@@ -139,11 +139,16 @@ class _Batch:
         self._check_unchanged(job)
         if self.auto:
             job.damage = estimate_damage(unit_range(job.page.pixels))
-            if is_clean(job.damage, self.protocol):
+            if self._is_clean(job.damage, job.page):
                 job.copy = f"clean already: noise {job.damage.noise:.1f} of 255, blur {job.damage.blur:.1f} pixels"
                 if not self._needs_encoding(job):
                     job.page = None
                     self._give_back(job)
+
+    def _is_clean(self, damage: Damage, page: Page) -> bool:
+        if not is_clean(damage, self.protocol):
+            return False
+        return not (self.restorer.network.finds_blur and has_moved(unit_range(page.pixels)))
 
     def _mask(self, job: Job, document: Document, found: Path | None) -> npt.NDArray[np.bool_] | None:
         if self.options.masks is None:
@@ -217,7 +222,7 @@ class _Batch:
                 damage = estimate_damage(unit_range(page.pixels)) if self.auto else None
                 if damage is not None and (job.damage is None or damage.noise > job.damage.noise):
                     job.damage = damage
-                if damage is not None and is_clean(damage, self.protocol):
+                if damage is not None and self._is_clean(damage, page):
                     job.notes.append(f"page {number} is clean already: its pixels are unchanged")
                     yield page
                 else:

@@ -13,11 +13,15 @@ from functools import lru_cache
 import cv2
 import numpy as np
 import numpy.typing as npt
+import torch
 
 from restore.errors import UsageError
+from restore.images.tensors import LEVELS
+from restore.inference.guard import window_places
 from restore.inference.protocols import PROTOCOLS
+from restore.models.deconvolution import estimate_blur
 
-__all__ = ["CLEAN_LIMITS", "Damage", "estimate_damage", "is_clean"]
+__all__ = ["CLEAN_LIMITS", "Damage", "estimate_damage", "has_moved", "is_clean"]
 
 _Floats = npt.NDArray[np.float32]
 _Choice = npt.NDArray[np.bool_]
@@ -52,6 +56,8 @@ _CONTRAST = 8.0
 _FEWEST_EDGES = 100
 _STRONGEST = 0.25
 """Share of the edges that blur is read from; the weak ones are texture and shading."""
+_SHORTEST_PATH = 4.0
+"""Pixels of motion that count; the spectra of some sharp photos look like those of 2 or 3 pixels."""
 
 
 @dataclass(frozen=True)
@@ -105,6 +111,19 @@ def is_clean(damage: Damage, protocol: str) -> bool:
         return False
     limits = CLEAN_LIMITS[protocol]
     return all(found <= limit for found, limit in zip(astuple(damage), astuple(limits), strict=True))
+
+
+def has_moved(pixels: npt.NDArray[np.generic]) -> bool:
+    """Whether the picture's spectrum shows straight motion of 4 pixels or more; edges along its path would not.
+
+    Args:
+        pixels: As for `estimate_damage`.
+    """
+    places = window_places(*pixels.shape[:2])
+    parts = np.stack([np.atleast_3d(pixels[place]).mean(axis=2, dtype=np.float32) for place in places])
+    scale = LEVELS.get(pixels.dtype, 1)
+    blur = estimate_blur(torch.from_numpy(parts[:, None] / scale), together=True)
+    return bool(blur.length >= _SHORTEST_PATH)
 
 
 def estimate_damage(pixels: npt.NDArray[np.generic]) -> Damage:

@@ -5,7 +5,7 @@ import math
 from collections import deque
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TypeVar, overload
+from typing import NamedTuple, TypeVar, overload
 
 import numpy as np
 import numpy.typing as npt
@@ -20,9 +20,10 @@ from restore.devices import (
     choose_inference_precision,
     choose_precision,
     computing_in,
+    is_out_of_memory,
 )
 from restore.errors import ImageError, UnsupportedImageError, UsageError
-from restore.images.tensors import LEVELS, to_float, to_integers
+from restore.images.tensors import LEVELS, is_finite, to_float, to_integers
 from restore.inference.guard import (
     flattest_windows,
     limit_change,
@@ -34,22 +35,24 @@ from restore.inference.picture import ArrayPicture, MaskLike, Picture, TensorPic
 from restore.inference.tiling import Box, default_overlap, plan_tiles
 from restore.models.base import RestorationNetwork, composite
 from restore.models.bundle import ModelCard, load_bundle
+from restore.models.deconvolution import Blur
 from restore.models.int8 import quantise_blocks
 
 __all__ = ["Restorer"]
 
 _log = logging.getLogger(__name__)
-_OUT_OF_MEMORY = (
-    "DefaultCPUAllocator",
-    "CUBLAS_STATUS_ALLOC_FAILED",
-    "CUDNN_STATUS_ALLOC_FAILED",
-    "unable to find an engine",  # cuDNN, when none fits into what is left
-)
 
 _SMALLEST_TILE = 256
 """Side below which more memory would be spent on overlaps than is saved, in pixels."""
 
 P = TypeVar("P", np.uint8, np.uint16)
+
+
+class _Whole(NamedTuple):
+    """What a tile is told of the whole picture."""
+
+    level: Tensor | None = None
+    blur: Blur | None = None
 
 
 class Restorer:
@@ -91,7 +94,7 @@ class Restorer:
         self.composites, self.card = composites, card
         self.tile = network.tile if tile is None else tile
         self.guarded, self.turned = card is not None and card.guarded, card is not None and card.turned
-        self.overlap = default_overlap(network.size_multiple) if overlap is None else overlap
+        self.overlap = default_overlap(network.size_multiple, network.finds_blur) if overlap is None else overlap
         # Refuses what cannot be before the first picture.
         plan_tiles(1, 1, self.tile, self.overlap, network.size_multiple)
         self.notes: list[str] = []
@@ -205,7 +208,7 @@ class Restorer:
         try:
             restored = self._restore_batch(batch, None, strength, None)
         except RuntimeError as error:
-            if not _is_out_of_memory(error):
+            if not is_out_of_memory(error):
                 raise
             return self._restore_one_by_one(images, strength)
         kept = to_integers(restored, levels)
@@ -232,11 +235,11 @@ class Restorer:
         squares = self._restore_tiles(picture, missing, strength, None)
         self.changes = [math.sqrt(squares / math.prod(picture.size))]
 
-    def _restore_tiles(self, picture: Picture, missing: Tensor | None, strength: float, level: Tensor | None) -> float:
+    def _restore_tiles(self, picture: Picture, missing: Tensor | None, strength: float, whole: _Whole | None) -> float:
         """The sum over the pixels of the squared change, a mean over channels."""
         tiles = plan_tiles(*picture.size, self.tile, self.overlap, self.network.size_multiple)
-        if level is None and self.guarded and len(tiles) > 1:
-            level = self._noise_level(picture)
+        if whole is None and len(tiles) > 1:
+            whole = self._survey(picture)
         squares = 0.0
         waiting: deque[tuple[Box, Tensor]] = deque()
         for tile in tiles:
@@ -245,7 +248,7 @@ class Restorer:
             if self.composites and hole is not None and not hole.any():
                 answer = piece  # nothing to fill in
             else:
-                answer = self._restore_tile(piece, hole, strength, level)
+                answer = self._restore_tile(piece, hole, strength, whole)
             inner = (slice(None), *tile.write.within(tile.read).slices)
             kept = picture.quantised(answer[inner])
             squares += float((picture.unquantised(kept) - piece[inner]).square_().sum()) / len(kept)
@@ -257,28 +260,33 @@ class Restorer:
             picture.write(*place.slices, kept)
         return squares
 
-    def _restore_tile(self, piece: Tensor, hole: Tensor | None, strength: float, level: Tensor | None) -> Tensor:
+    def _restore_tile(self, piece: Tensor, hole: Tensor | None, strength: float, whole: _Whole | None) -> Tensor:
         """One tile, or in smaller ones where that takes more memory than there is."""
         if max(piece.shape[-2:]) <= self.tile:
             try:
                 batched = None if hole is None else hole.unsqueeze(0)
-                return self._restore_batch(piece.unsqueeze(0), batched, strength, level)[0]
+                return self._restore_batch(piece.unsqueeze(0), batched, strength, whole)[0]
             except RuntimeError as error:
-                if not _is_out_of_memory(error):
+                if not is_out_of_memory(error):
                     raise
             self._make_room()  # here, where no traceback keeps the tile's tensors alive
         result = torch.empty_like(piece)
-        self._restore_tiles(TensorPicture(piece, result), hole, strength, level)
+        self._restore_tiles(TensorPicture(piece, result), hole, strength, whole)
         return result
 
     @torch.inference_mode()
-    def _noise_level(self, picture: Picture) -> Tensor:
-        """That of a picture of many tiles, before the first one."""
+    def _survey(self, picture: Picture) -> _Whole:
+        """Look at a picture of many tiles before the first one, so that no tile differs from its neighbours."""
+        if not (self.guarded or self.network.finds_blur):
+            return _Whole()
         places = window_places(*picture.size)
-        flat = flattest_windows(torch.stack([picture.read(*place, self.device) for place in places]))
-        flat = flat.contiguous(memory_format=torch.channels_last)
-        restored = self._finite_forward(flat, flat.new_zeros(len(flat), 1, *flat.shape[-2:]))
-        return noise_level_of_windows(flat, restored, len(places))
+        parts = torch.stack([picture.read(*place, self.device) for place in places])
+        blur = self.network.find_blur(parts) if self.network.finds_blur else None
+        if not self.guarded:
+            return _Whole(blur=blur)
+        flat = flattest_windows(parts).contiguous(memory_format=torch.channels_last)
+        restored = self._finite_forward(flat, flat.new_zeros(len(flat), 1, *flat.shape[-2:]), blur)
+        return _Whole(noise_level_of_windows(flat, restored, len(places)), blur)
 
     def _make_room(self) -> None:
         """After the device ran out of memory: halve the tile; once it is too small to halve, go on on the CPU.
@@ -299,50 +307,42 @@ class Restorer:
             raise MemoryError(f"a tile of {self.tile} x {self.tile} pixels does not fit into memory")
 
     @torch.inference_mode()
-    def _restore_batch(self, batch: Tensor, holes: Tensor | None, strength: float, level: Tensor | None) -> Tensor:
+    def _restore_batch(self, batch: Tensor, holes: Tensor | None, strength: float, whole: _Whole | None) -> Tensor:
         batch = batch.contiguous(memory_format=torch.channels_last)
         mask = batch.new_zeros(len(batch), 1, *batch.shape[-2:]) if holes is None else holes.float()
-        restored = self._finite_forward(batch, mask)
+        level, blur = whole or _Whole()
+        restored = self._finite_forward(batch, mask, blur)
         if self.guarded:
-            restored = limit_change(batch, restored, noise_level(batch, restored) if level is None else level)
+            level = noise_level(batch, restored) if level is None else level.to(batch.device)
+            restored = limit_change(batch, restored, level)
         if strength < 1.0:
             restored = torch.lerp(batch, restored, strength)
         return composite(batch, restored, mask) if self.composites else restored
 
-    def _finite_forward(self, batch: Tensor, mask: Tensor) -> Tensor:
-        restored = self._forward(batch, mask, self.precision)
+    def _finite_forward(self, batch: Tensor, mask: Tensor, blur: Blur | None) -> Tensor:
+        restored = self._forward(batch, mask, blur, self.precision)
         # Half precision overflows where float32 does not; nobody gets a black tile for that.
-        if not _is_finite(restored):
-            if not _is_finite(batch):
+        if not is_finite(restored):
+            if not is_finite(batch):
                 raise ImageError("the picture holds values that are not finite")
             if self.precision != "32":
                 self._note(f"values that are not finite in {self.precision}: a tile was computed again in float32")
-                restored = self._forward(batch, mask, "32")
-            if not _is_finite(restored):
+                restored = self._forward(batch, mask, blur, "32")
+            if not is_finite(restored):
                 raise ImageError("the network gives values that are not finite, in float32 too; the bundle is damaged")
         return restored
 
-    def _forward(self, batch: Tensor, mask: Tensor, precision: InferencePrecision) -> Tensor:
+    def _forward(self, batch: Tensor, mask: Tensor, blur: Blur | None, precision: InferencePrecision) -> Tensor:
+        known = () if blur is None else (Blur(*(part.to(batch.device) for part in blur)),)
         with computing_in(precision, self.device):
-            restored: Tensor = self.network(batch, mask)
+            restored: Tensor = self.network(batch, mask, *known)
             if self.turned:
-                half_turn = self.network(batch.flip(2, 3), mask.flip(2, 3)).flip(2, 3)
-                restored = (restored + half_turn) / 2.0
+                restored = (restored + self.network(batch.flip(2, 3), mask.flip(2, 3), *known).flip(2, 3)) / 2.0
         return restored
 
     def _note(self, text: str) -> None:
         _log.warning(text)
         self.notes.append(text)
-
-
-def _is_finite(values: Tensor) -> bool:
-    # The sum is one pass, isfinite().all() takes four; finite values may be so large that only the latter tells.
-    return bool(values.sum().isfinite()) or bool(values.isfinite().all())
-
-
-def _is_out_of_memory(error: RuntimeError) -> bool:
-    # Of its own class in torch's allocators on a GPU; elsewhere only the words tell.
-    return isinstance(error, torch.OutOfMemoryError) or any(words in str(error) for words in _OUT_OF_MEMORY)
 
 
 def _in_memory(kept: Tensor) -> Tensor:

@@ -14,17 +14,21 @@ import torch
 from PIL import Image
 
 from restore import memory
+from restore.corruption import MotionBlur
 from restore.errors import OutputError, UsageError
 from restore.images.codec import decode, read_pages
 from restore.images.document import Document, Page
 from restore.images.files import plan_outputs
+from restore.images.samples import sample_photos
 from restore.images.search import find_images, search
+from restore.images.tensors import to_float, to_pixels
 from restore.inference import batch
 from restore.inference.batch import restore_files
 from restore.inference.outcome import BatchOptions, PhotoResult
 from restore.inference.restorer import Restorer
 from restore.models import UNet
 from restore.models.bundle import ModelCard, network_entry
+from restore.seeds import generator_for
 from tests.helpers.networks import ConstantNetwork, IdentityNetwork
 from tests.helpers.photos import write_photos
 
@@ -187,6 +191,25 @@ def test_a_clean_photo_is_copied_byte_for_byte_and_a_noisy_one_is_not(tmp_path: 
     assert [result.status for result in restored] == ["restored"] * 2
 
 
+def test_a_photo_that_moved_is_not_left_alone_by_a_bundle_that_can_help(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (photo,) = (sample for sample in sample_photos() if sample.path.name == "coffee.png")
+    clean = to_float(decode(photo.path).pixels)[None]
+    (tmp_path / "in").mkdir()
+    for name, image in (("still", clean), ("moved", MotionBlur((9.0, 9.0))(clean, generator_for("moved"))[0])):
+        Image.fromarray(to_pixels(image[0])).save(tmp_path / "in" / f"{name}.png")
+    monkeypatch.setattr(batch, "is_clean", lambda *_: True)  # as edges along the path say
+
+    def ended(network: UNet) -> dict[str, str]:
+        card = ModelCard("test", network_entry(network), protocol="gaussian-blur")
+        results = run(tmp_path, Restorer(network, device="cpu", precision="32", card=card), overwrite=True)
+        return {result.source.stem: result.status for result in results}
+
+    assert ended(UNet((8, 16), 1, deconvolve=True)) == {"still": "copied", "moved": "restored"}
+    assert ended(UNet((8, 16), 1)) == {"still": "copied", "moved": "copied"}
+
+
 @pytest.mark.parametrize("count", [1, 3])
 def test_what_a_guarded_bundle_hardly_changes_is_copied(tmp_path: Path, count: int) -> None:
     sources = write_photos(tmp_path / "in", count, (256, 256))
@@ -296,10 +319,10 @@ def test_small_photos_of_one_size_share_a_pass_and_come_out_the_same(tmp_path: P
     class Counts(UNet):
         sizes: list[int]
 
-        def forward(self, image, mask):  # type: ignore[no-untyped-def]
+        def forward(self, image, mask, blur=None):  # type: ignore[no-untyped-def]
             self.sizes.append(len(image))
             time.sleep(0.02)  # in which others are read
-            return super().forward(image, mask)
+            return super().forward(image, mask, blur)
 
     torch.manual_seed(0)
     network = Counts((8,), 1)

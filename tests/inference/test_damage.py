@@ -7,7 +7,7 @@ import numpy.typing as npt
 import pytest
 from PIL import Image
 
-from restore.corruption import CameraNoise, Compose, JpegCompression
+from restore.corruption import CameraNoise, Compose, GaussianNoise, JpegCompression, MotionBlur
 from restore.errors import UsageError
 from restore.images.codec import decode
 from restore.images.files import plan_outputs
@@ -15,7 +15,7 @@ from restore.images.samples import sample_photos
 from restore.images.search import find_images
 from restore.images.tensors import to_float, to_pixels
 from restore.inference.batch import restore_files
-from restore.inference.damage import CLEAN_LIMITS, Damage, estimate_damage, is_clean
+from restore.inference.damage import CLEAN_LIMITS, Damage, estimate_damage, has_moved, is_clean
 from restore.inference.protocols import PROTOCOLS
 from restore.inference.restorer import Restorer
 from restore.scores import psnr
@@ -30,6 +30,27 @@ SHARP = sorted(set(PHOTOS) - {"page"})
 def test_sample_photos_are_clean(name: str) -> None:
     assert is_clean(estimate_damage(PHOTOS[name]), "gaussian-awgn")
     assert is_clean(estimate_damage(PHOTOS[name]), "gaussian-blur")
+
+
+@pytest.mark.parametrize("name", sorted(PHOTOS))
+def test_sample_photos_have_not_moved(name: str) -> None:
+    for pixels in (PHOTOS[name], jpeg(PHOTOS[name], 85), PHOTOS[name].astype(np.uint16) * 257):
+        assert not has_moved(pixels)
+    assert not has_moved((PHOTOS[name] / 255).astype(np.float32))
+
+
+@pytest.mark.parametrize("name", ["astronaut", "camera", "chelsea", "coffee"])
+@pytest.mark.parametrize(("length", "angle"), [(4.0, 90.0), (10.0, 30.0), (15.0, 140.0)])
+def test_motion_is_seen_in_files_of_every_depth(name: str, length: float, angle: float) -> None:
+    damage = Compose([MotionBlur((length, length), (angle, angle)), GaussianNoise((2.0, 2.0))])
+    file = to_pixels(damage(to_float(PHOTOS[name])[None], generator_for("moved"))[0][0])
+    for pixels in (file, jpeg(file, 95), file.astype(np.uint16) * 257, (file / 255).astype(np.float32)):
+        assert has_moved(pixels)
+
+
+@pytest.mark.parametrize("size", [(1, 1), (1, 300), (63, 65)])
+def test_motion_is_not_seen_where_there_is_nothing_to_see(size: tuple[int, int]) -> None:
+    assert not has_moved(np.full((*size, 3), 77, np.uint8))
 
 
 @pytest.mark.parametrize("name", sorted(PHOTOS))

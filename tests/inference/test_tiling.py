@@ -61,7 +61,7 @@ def test_tiled_equals_whole_within_a_255th_for_the_shipped_bundles(name: str, pr
     bundle = load_bundle(name)
     assert isinstance(bundle.network, UNet)
     torch.manual_seed(0)
-    size, edge = (332, 620), 3 * default_overlap(bundle.network.size_multiple)
+    size, edge = (332, 620), 3 * default_overlap(bundle.network.size_multiple, bundle.network.finds_blur)
     image = torch.nn.functional.interpolate(torch.rand(1, 3, 30, 40), size, mode="bicubic")[0]
     image += 0.1 * torch.randn(3, *size)
     mask = None

@@ -218,7 +218,7 @@ def test_checkpoints_hold_plain_data(photos: Path, tmp_path: Path) -> None:
     content = torch.load(tmp_path / "plain.ckpt", weights_only=True)
     assert content["network"] == {
         "name": "UNet",
-        "config": {"widths": [8, 16], "blocks": 1, "channels": 3, "fill": "grey"},
+        "config": {"widths": [8, 16], "blocks": 1, "channels": 3, "fill": "grey", "deconvolve": False},
     }
     assert all(key.startswith("network.") for key in content["state_dict"])
 

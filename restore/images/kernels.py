@@ -1,0 +1,51 @@
+"""Blur kernels: what a corruption convolves with, and what deconvolution looks for."""
+
+import math
+
+import torch
+from torch import Tensor
+
+__all__ = ["gaussian_profiles", "motion_kernels"]
+
+_TRUNCATE = 4.0  # standard deviations; what lies beyond weighs less than 1e-4
+
+
+def gaussian_profiles(sigma: Tensor, most: float) -> Tensor:
+    """Gaussians in one direction, sampled at the pixel centres and cut at four times the widest one.
+
+    Args:
+        sigma: `(B,)` standard deviations in pixels, 0 to `most`; 0 is no blur.
+        most: The widest one there can be.
+
+    Returns:
+        `(B, K)`, K odd, each summing to 1; the kernel is the outer product with itself.
+    """
+    radius = math.ceil(_TRUNCATE * most)
+    offsets = torch.arange(-radius, radius + 1, device=sigma.device)
+    profile = torch.exp(-0.5 * (offsets / sigma.view(-1, 1).clamp(min=1e-3)) ** 2)
+    return profile / profile.sum(dim=1, keepdim=True)
+
+
+def motion_kernels(length: Tensor, angle: Tensor, longest: float) -> Tensor:
+    """Straight segments through the centre, each point shared out bilinearly among its four pixels.
+
+    Args:
+        length: `(B,)` of the path in pixels, 0 to `longest`; 0 is no blur.
+        angle: `(B,)` in radians; 0 is along the rows, a quarter turn along the columns, clockwise in between.
+        longest: The longest one there can be.
+
+    Returns:
+        `(B, K, K)`, K odd, each summing to 1.
+    """
+    radius = math.ceil(longest / 2)
+    points = max(1, 4 * math.ceil(longest))  # in the middles of as many equal parts, whose variance is the path's
+    steps = (torch.arange(points, device=length.device) + 0.5) / points - 0.5
+    path = steps * length.view(-1, 1)
+    offsets = torch.arange(-radius, radius + 1, device=length.device)
+
+    def shares(positions: Tensor) -> Tensor:  # (B, points) -> (B, points, K)
+        return (1.0 - (offsets - positions.unsqueeze(2)).abs()).clamp(min=0.0)
+
+    rows, columns = shares(path * angle.sin().view(-1, 1)), shares(path * angle.cos().view(-1, 1))
+    kernels = torch.einsum("bpk,bpl->bkl", rows, columns)
+    return kernels / kernels.sum(dim=(1, 2), keepdim=True)
