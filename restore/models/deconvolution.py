@@ -32,7 +32,7 @@ _LOWEST = 1.5 / _WINDOW
 """Frequencies below hold the windows' own shape."""
 _EVIDENCE, _EVIDENCE_OF_MOTION = 0.11, 0.15
 """By how much the log-likelihood per frequency must grow before a blur is believed in. One sharp photo in eight reaches
-that, nearly always with less than a pixel; Gaussian blur of 1 pixel and motion of 3 do with 59 photos of 60."""
+that, nearly always with less than a pixel; Gaussian blur of 1 pixel and motion of 3 do in 59 and 58 photos of 60."""
 _FLOOR = (1.2 / 255.0) ** 2
 """Power that is added before a kernel is chosen: JPEG files lack what is weaker, as if it had been blurred away."""
 _MARGIN = 48
