@@ -35,7 +35,7 @@ from restore.inference.picture import ArrayPicture, MaskLike, Picture, TensorPic
 from restore.inference.tiling import Box, default_overlap, plan_tiles
 from restore.models.base import RestorationNetwork, composite
 from restore.models.bundle import ModelCard, load_bundle
-from restore.models.deconvolution import Blur
+from restore.models.deconvolution import Blur, estimate_blur
 from restore.models.int8 import quantise_blocks
 
 __all__ = ["Restorer"]
@@ -198,8 +198,8 @@ class Restorer:
             UsageError: They differ, or are too large.
             ImageError: As for `restore`.
         """
-        if len(images) == 1:
-            return [self.restore(images[0], None, strength)]
+        if len(images) == 1 or self.network.finds_blur:  # Fourier transforms of a batch differ in their last bits
+            return self._restore_one_by_one(images, strength)
         if not images or not self.fits(images[0].shape, len(images)) or len({(i.shape, i.dtype) for i in images}) > 1:
             raise UsageError("images: must be of one shape and type, and together no larger than a tile")
         levels = LEVELS[images[0].dtype]
@@ -281,7 +281,7 @@ class Restorer:
             return _Whole()
         places = window_places(*picture.size)
         parts = torch.stack([picture.read(*place, self.device) for place in places])
-        blur = self.network.find_blur(parts) if self.network.finds_blur else None
+        blur = estimate_blur(parts, together=True) if self.network.finds_blur else None
         if not self.guarded:
             return _Whole(blur=blur)
         flat = flattest_windows(parts).contiguous(memory_format=torch.channels_last)

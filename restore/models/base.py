@@ -7,7 +7,6 @@ import torch
 from torch import Tensor, nn
 
 from restore.images.tensors import reflect_pad
-from restore.models.deconvolution import Blur, estimate_blur
 
 __all__ = ["Autoencoder", "JsonValue", "Reconstruction", "RestorationNetwork", "composite", "pad_to_multiple"]
 
@@ -37,8 +36,8 @@ class RestorationNetwork(nn.Module, ABC):
     Attributes:
         size_multiple: Sides are padded to a multiple of this inside `forward`. Two crops whose origins are multiples
             of it line up with the whole image, which is what tiling relies on.
-        finds_blur: Whether `forward` looks for the blur of its image, and takes that of a larger picture, from
-            `find_blur`, as a third argument.
+        finds_blur: Whether `forward` looks for the blur of its image, and takes that of the picture that it is a part
+            of as a third argument; see `restore.models.deconvolution`.
         tile: Longest side in pixels of the pieces that a large picture is cut into unless its user says otherwise.
     """
 
@@ -68,17 +67,6 @@ class RestorationNetwork(nn.Module, ABC):
                 if left out. Others leave it alone.
         """
         return Reconstruction(self(image, mask))
-
-    def find_blur(self, parts: Tensor) -> Blur:
-        """The blur of a picture that is restored tile by tile.
-
-        Args:
-            parts: `(N, C, H, W)` float32, from all over the picture.
-
-        Returns:
-            One for all of them.
-        """
-        return estimate_blur(parts, together=True)
 
     @abstractmethod
     def config(self) -> dict[str, JsonValue]:

@@ -39,7 +39,7 @@ _MARGIN = 48
 """Pixels by which a picture is continued beyond each of its borders before it is deconvolved; divides by 16."""
 _ROUND_SIDE = 32
 _ROUNDS = 3
-"""How often the surroundings are found anew; motion of 15 pixels gains 1.8 dB by the first, 1.0 by the second."""
+"""How often the surroundings are found anew; motion of 15 pixels gains 1.0, 0.6 and 0.2 dB by them."""
 
 
 class Blur(NamedTuple):

@@ -2,6 +2,7 @@
 
 import math
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor
@@ -9,7 +10,7 @@ from torch import Tensor
 from restore.corruption import Compose, Corruption, GaussianBlur, GaussianNoise, Identity, MotionBlur
 from restore.images.codec import decode
 from restore.images.samples import sample_photos
-from restore.images.tensors import to_float
+from restore.images.tensors import to_float, to_pixels
 from restore.inference.restorer import Restorer
 from restore.models import UNet
 from restore.models.deconvolution import Blur, deconvolve, estimate_blur
@@ -179,3 +180,27 @@ def test_all_tiles_of_a_picture_share_the_blur_of_the_whole() -> None:
     with torch.inference_mode():
         whole = UNet.forward(network, image[None], image[None, :1] * 0.0, network.seen[0])[0]
     assert (tiled - whole).abs().max() < 4.0 / 255.0
+
+
+def test_no_photo_shares_a_transform_with_others_whose_last_bits_it_would_change() -> None:
+    class Counts(UNet):
+        sizes: list[int]
+
+        def forward(self, image: Tensor, mask: Tensor, blur: Blur | None = None) -> Tensor:
+            self.sizes.append(len(image))
+            return super().forward(image, mask, blur)
+
+    torch.manual_seed(0)
+    network = Counts((8, 16), 1, deconvolve=True)
+    network.sizes = []
+    restorer = Restorer(network, device="cpu", precision="32")
+    blur = MotionBlur((10.0, 10.0), (30.0, 30.0))
+    photos = [
+        to_pixels(damaged(name, blur)[0, :, :300, :400]) for name in ("astronaut.png", "chelsea.png", "coffee.png")
+    ]
+    together = restorer.restore_together(photos)
+    assert network.sizes == [1, 1, 1]
+    assert len(restorer.changes) == len(photos)
+    for pixels, result in zip(photos, together, strict=True):
+        assert np.array_equal(restorer.restore(pixels), result)
+        assert not np.array_equal(pixels, result)
