@@ -16,6 +16,7 @@ from restore.images.files import write_atomically
 from restore.models.autoencoder import ConvolutionalAutoencoder
 from restore.models.base import JsonValue, RestorationNetwork
 from restore.models.dense import DeepAutoencoder, UndercompleteAutoencoder
+from restore.models.growth import grow
 from restore.models.sparse import SparseAutoencoder
 from restore.models.unet import UNet
 from restore.models.variational import VariationalAutoencoder
@@ -117,19 +118,16 @@ class Bundle:
     path: Path
 
     def copy_weights_to(self, network: RestorationNetwork) -> None:
-        """Start another network from these weights.
+        """Start another network from these weights: one of the same shapes, or a larger one (`restore.models.growth`).
 
         Raises:
-            UsageError: The class or the shapes of the weights differ. Settings that change no shape may.
+            UsageError: The class or the shapes of the weights differ otherwise. Settings that change no shape may.
         """
         theirs, ours = self.card.network, network_entry(network)
-        shapes, wanted = (
-            {name: tuple(tensor.shape) for name, tensor in each.state_dict().items()}
-            for each in (self.network, network)
-        )
-        if theirs["name"] != ours["name"] or shapes != wanted:
+        state = grow(network, self.network.state_dict()) if theirs["name"] == ours["name"] else None
+        if state is None:
             raise UsageError(f"init_from: {self.path} holds {theirs}, and the network to train is {ours}")
-        network.load_state_dict(self.network.state_dict())
+        network.load_state_dict(state)
 
 
 def network_entry(network: RestorationNetwork) -> dict[str, JsonValue]:

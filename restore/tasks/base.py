@@ -40,7 +40,8 @@ class RestorationTask(LightningModule, ABC):
         optimizer: Makes the optimizer from the parameters.
         scheduler: Makes the learning-rate schedule from the optimizer and the number of steps; none if null.
         init_from: Bundle (a shipped name or a folder) whose weights training starts from. Fine-tuning: unlike
-            `--ckpt_path`, which resumes a run, this leaves optimizer, schedule and counters new.
+            `--ckpt_path`, which resumes a run, this leaves optimizer, schedule and counters new. A network with more
+            blocks or inputs than the bundle's starts as the same function.
         channels_last: Keep tensors in the memory layout that mixed precision is fastest in.
         compile_network: Compile the network with torch.compile: slower to start, faster to run.
     """
