@@ -21,6 +21,7 @@ TITLES = {
     "camera-noise": "Camera noise and a JPEG file of quality 85: PSNR in dB / SSIM",
     "gaussian-blur": "Deblurring, Gaussian blur and noise of sigma 2: PSNR in dB / SSIM",
     "motion-blur": "Deblurring, straight motion and noise of sigma 2: PSNR in dB / SSIM",
+    "defocus-blur": "Deblurring, discs of a lens out of focus and noise of sigma 2: PSNR in dB / SSIM",
     "holes": "Inpainting: PSNR in dB over the missing pixels / over the whole picture",
     "holes-by-share": "Inpainting by missing share: PSNR in dB over the missing pixels / over the whole picture",
     "clean": "Do no harm, clean pictures in: PSNR in dB / SSIM against themselves",

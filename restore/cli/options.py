@@ -30,6 +30,7 @@ PROTOCOL_NAMES = (
     "camera-noise",
     "gaussian-blur",
     "motion-blur",
+    "defocus-blur",
     "holes",
     "holes-by-share",
     "clean",

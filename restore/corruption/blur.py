@@ -7,11 +7,11 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from restore.corruption.base import Corruption, check_interval, draw_uniform, no_mask
-from restore.images.kernels import gaussian_profiles, motion_kernels
+from restore.images.kernels import disc_kernels, gaussian_profiles, motion_kernels
 from restore.images.tensors import reflect_pad
 from restore.types import Corrupted, Interval
 
-__all__ = ["GaussianBlur", "MotionBlur", "Rescale", "blur_gaussian"]
+__all__ = ["DefocusBlur", "GaussianBlur", "MotionBlur", "Rescale", "blur_gaussian"]
 
 
 class _Blur(Corruption):
@@ -41,6 +41,21 @@ class GaussianBlur(_Blur):
         """Draw Gaussians, sampled at the pixel centres and cut at four standard deviations."""
         profile = gaussian_profiles(draw_uniform(self.sigma_range, images, generator), self.sigma_range[1])
         return profile[:, :, None] * profile[:, None, :]
+
+
+class DefocusBlur(_Blur):
+    """A lens out of focus: every point becomes a uniform disc, the image of its aperture.
+
+    Args:
+        radius_range: Radius of the disc in pixels, drawn per sample; 0 is no blur.
+    """
+
+    def __init__(self, radius_range: Interval = (1.0, 6.0)) -> None:
+        self.radius_range = check_interval("radius_range", radius_range, 0.0, 100.0)
+
+    def kernels(self, images: Tensor, generator: torch.Generator) -> Tensor:
+        """Draw discs; a pixel at the rim weighs what lies inside."""
+        return disc_kernels(draw_uniform(self.radius_range, images, generator), self.radius_range[1])
 
 
 class MotionBlur(_Blur):

@@ -5,7 +5,7 @@ import math
 import torch
 from torch import Tensor
 
-__all__ = ["gaussian_profiles", "motion_kernels"]
+__all__ = ["disc_kernels", "gaussian_profiles", "motion_kernels"]
 
 _TRUNCATE = 4.0  # standard deviations; what lies beyond weighs less than 1e-4
 
@@ -24,6 +24,23 @@ def gaussian_profiles(sigma: Tensor, most: float) -> Tensor:
     offsets = torch.arange(-radius, radius + 1, device=sigma.device)
     profile = torch.exp(-0.5 * (offsets / sigma.view(-1, 1).clamp(min=1e-3)) ** 2)
     return profile / profile.sum(dim=1, keepdim=True)
+
+
+def disc_kernels(radius: Tensor, widest: float) -> Tensor:
+    """Uniform discs, what a lens out of focus makes of a point; a pixel at the rim weighs what lies inside of it.
+
+    Args:
+        radius: `(B,)` in pixels, 0 to `widest`; 0 is no blur.
+        widest: The widest one there can be.
+
+    Returns:
+        `(B, K, K)`, K odd, each summing to 1.
+    """
+    border = math.ceil(widest)
+    offsets = torch.arange(-border, border + 1, device=radius.device)
+    distances = (offsets[:, None].square() + offsets.square()).sqrt()
+    kernels = (radius.view(-1, 1, 1) + 0.5 - distances).clamp(0.0, 1.0)
+    return kernels / kernels.sum(dim=(1, 2), keepdim=True)
 
 
 def motion_kernels(length: Tensor, angle: Tensor, longest: float) -> Tensor:

@@ -10,7 +10,7 @@ import torch
 from skimage import restoration  # its parts load when they are used: most runs use none
 from torch import Tensor
 
-from restore.corruption import GaussianBlur, MotionBlur
+from restore.corruption import DefocusBlur, GaussianBlur, MotionBlur
 from restore.errors import RestoreError
 from restore.images.tensors import reflect_pad, to_float, to_pixels
 from restore.seeds import generator_for
@@ -118,7 +118,7 @@ def biharmonic() -> Baseline:
     return Baseline("biharmonic", restore)
 
 
-def wiener_deconvolution(blur: GaussianBlur | MotionBlur, balance: float = 0.003) -> Baseline:
+def wiener_deconvolution(blur: DefocusBlur | GaussianBlur | MotionBlur, balance: float = 0.003) -> Baseline:
     """scikit-image's Wiener filter with the true kernel, reflected beyond the borders against ringing."""
     return Baseline(
         "Wiener",
@@ -127,7 +127,7 @@ def wiener_deconvolution(blur: GaussianBlur | MotionBlur, balance: float = 0.003
     )
 
 
-def richardson_lucy_deconvolution(blur: GaussianBlur | MotionBlur, iterations: int = 30) -> Baseline:
+def richardson_lucy_deconvolution(blur: DefocusBlur | GaussianBlur | MotionBlur, iterations: int = 30) -> Baseline:
     """scikit-image's Richardson-Lucy (1972, 1974) with the true kernel, reflected beyond the borders."""
 
     def sharpen(plane: Plane, kernel: Plane) -> Plane:
@@ -145,7 +145,7 @@ def _fill_with_opencv(method: int, radius: float) -> Method:
     return restore
 
 
-def _deconvolve(blur: GaussianBlur | MotionBlur, sharpen: Callable[[Plane, Plane], Plane]) -> Method:
+def _deconvolve(blur: DefocusBlur | GaussianBlur | MotionBlur, sharpen: Callable[[Plane, Plane], Plane]) -> Method:
     """Of a blur that leaves nothing to chance: its intervals are single numbers."""
     kernel = blur.kernels(torch.zeros(1, 1, 1, 1), generator_for("kernel"))[0].double().numpy()
     margin = kernel.shape[0] - 1  # twice the radius

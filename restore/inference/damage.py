@@ -86,6 +86,7 @@ CLEAN_LIMITS: dict[str, Damage] = {
     "clipped-8bit": Damage(noise=4.7, blur=math.inf, blocking=math.inf),
     "gaussian-blur": Damage(noise=math.inf, blur=0.65, blocking=math.inf),
     "motion-blur": Damage(noise=math.inf, blur=0.65, blocking=math.inf),
+    "defocus-blur": Damage(noise=math.inf, blur=0.65, blocking=math.inf),
 }
 """The most damage that a clean photo has, by the protocol of the bundle that would restore it; infinite where the
 bundle cannot help. Chosen on training photos (`docs/damage.md`): 4.7 is just below the least that noise of sigma 10

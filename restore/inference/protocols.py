@@ -8,6 +8,7 @@ from restore.corruption import (
     CameraNoise,
     Compose,
     Corruption,
+    DefocusBlur,
     GaussianBlur,
     GaussianNoise,
     Identity,
@@ -39,6 +40,7 @@ PROTOCOLS: dict[str, str] = {
     "camera-noise": "correlated Poisson-Gaussian noise of sigma 5, 10 and 20, then a JPEG file of quality 85",
     "gaussian-blur": "Gaussian blur of 1, 2 and 3 pixels, reflected borders, then noise of sigma 2",
     "motion-blur": "straight motion of 5, 10 and 15 pixels at 30 degrees, reflected borders, then noise of sigma 2",
+    "defocus-blur": "discs of radius 2, 4 and 8 pixels, reflected borders, then noise of sigma 2",
     "holes": "strokes and rectangles over 10-30 % of the image, single pixels over 50 %",
     "holes-by-share": "strokes and rectangles, by the share of the image that is missing",
     "clean": "no damage: what a method does to a picture that needs nothing",
@@ -97,7 +99,14 @@ def build_protocol(name: str, sigmas: Sequence[float] = SIGMAS, shares: Sequence
     elif name == "gaussian-blur":
         conditions = [_gaussian_blur(sigma) for sigma in (1.0, 2.0, 3.0)]
     elif name == "motion-blur":
-        conditions = [_motion_blur(length) for length in (5.0, 10.0, 15.0)]
+        conditions = [
+            _blur_with_zeros(f"motion {length:g} px", MotionBlur((length, length), (30.0, 30.0)))
+            for length in (5.0, 10.0, 15.0)
+        ]
+    elif name == "defocus-blur":
+        conditions = [
+            _blur_with_zeros(f"defocus {radius:g} px", DefocusBlur((radius, radius))) for radius in (2.0, 4.0, 8.0)
+        ]
     elif name == "holes":
         conditions = [
             _hole("strokes 10-30 %", StrokeMask((0.1, 0.3))),
@@ -148,10 +157,10 @@ def _gaussian_blur(sigma: float) -> Condition:
     )
 
 
-def _motion_blur(length: float) -> Condition:
-    blur = MotionBlur((length, length), (30.0, 30.0))
+def _blur_with_zeros(name: str, blur: DefocusBlur | MotionBlur) -> Condition:
+    """Of a kernel that ends abruptly, whose spectrum has zeros: the classical methods must be more cautious."""
     return Condition(
-        f"motion {length:g} px",
+        name,
         Compose([blur, GaussianNoise((2.0, 2.0))]),
         richardson_lucy_deconvolution(blur, iterations=10),
         others=(wiener_deconvolution(blur, balance=0.3),),

@@ -35,9 +35,9 @@ class UNet(RestorationNetwork):
         blocks: Residual blocks, down and up each, of every level or of each in turn; the lowest has them once.
         channels: Image channels; 3 serves grey images too.
         fill: What the network starts from in a hole; "smooth" spares it to carry colours inwards.
-        deconvolve: Whether the blur is looked for first and undone in the frequency domain. Where it has a direction
-            the network starts from the result, else from the picture as it came; it sees both, and a more cautious
-            attempt. After Schuler et al. 2013 and Dong et al. 2020 (networks behind a deconvolution).
+        deconvolve: Whether the blur is looked for first and undone in the frequency domain. Where it was motion or a
+            lens out of focus, the network starts from the result, else from the picture as it came; it sees both, and
+            a more cautious attempt. After Schuler et al. 2013 and Dong et al. 2020 (networks behind a deconvolution).
     """
 
     def __init__(
@@ -118,6 +118,6 @@ class UNet(RestorationNetwork):
         with torch.no_grad(), torch.autocast(inputs.device.type, enabled=False):
             blur = estimate_blur(picture) if blur is None else blur
             bold, cautious = deconvolve(picture, blur, _BOLD, _CAUTIOUS)
-            moved = blur.moved().view(-1, 1, 1, 1)
-            start, other = torch.where(moved, bold, picture), torch.where(moved, picture, bold)
+            undone = blur.has_edge().view(-1, 1, 1, 1)
+            start, other = torch.where(undone, bold, picture), torch.where(undone, picture, bold)
         return torch.cat([start, mask, other, cautious], dim=1)

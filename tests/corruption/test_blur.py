@@ -8,11 +8,16 @@ import torch
 from skimage.filters import gaussian
 from torch import Tensor
 
-from restore.corruption import Corruption, GaussianBlur, MotionBlur, Rescale
+from restore.corruption import Corruption, DefocusBlur, GaussianBlur, MotionBlur, Rescale
 from restore.corruption.blur import blur_gaussian
 from restore.seeds import generator_for
 
-BLURS: list[Corruption] = [GaussianBlur((0.0, 4.0)), GaussianBlur((2.0, 2.0)), MotionBlur((0.0, 15.0))]
+BLURS: list[Corruption] = [
+    GaussianBlur((0.0, 4.0)),
+    GaussianBlur((2.0, 2.0)),
+    MotionBlur((0.0, 15.0)),
+    DefocusBlur((0.0, 6.0)),
+]
 
 
 def blur(corruption: Corruption, images: Tensor) -> Tensor:
@@ -71,7 +76,7 @@ def test_a_constant_image_stays_constant(corruption: Corruption) -> None:
 
 def test_no_blur_is_the_identity() -> None:
     images = torch.rand(4, 3, 9, 9, generator=generator_for("image"))
-    for corruption in (GaussianBlur((0.0, 0.0)), MotionBlur((0.0, 0.0))):
+    for corruption in (GaussianBlur((0.0, 0.0)), MotionBlur((0.0, 0.0)), DefocusBlur((0.0, 0.0))):
         assert torch.equal(blur(corruption, images), images)
     kernels = GaussianBlur((0.0, 3.0)).kernels(images, generator_for("blur"))
     assert kernels.shape == (4, 25, 25)
@@ -82,6 +87,29 @@ def test_autocast_blurs_no_coarser() -> None:
     with torch.autocast("cpu", torch.bfloat16):
         inside = blur(GaussianBlur(), images)
     assert torch.equal(inside, blur(GaussianBlur(), images))
+
+
+@pytest.mark.parametrize("radius", [1.5, 4.0, 7.3, 20.0])
+def test_a_lens_out_of_focus_makes_a_uniform_disc(radius: float) -> None:
+    (kernel,) = DefocusBlur((radius, radius)).kernels(torch.zeros(1, 1, 1, 1), generator_for("disc"))
+    assert kernel.sum().item() == pytest.approx(1.0, abs=1e-5)
+    assert torch.equal(kernel, kernel.T)
+    assert torch.equal(kernel, kernel.flip(0))
+    places = torch.arange(kernel.shape[0]) - kernel.shape[0] // 2
+    distance = (places[:, None].square() + places.square()).sqrt()
+    assert kernel[distance < radius - 0.5].unique().numel() == 1
+    assert not kernel[distance > radius + 0.5].any()
+    assert 1.0 / kernel.max().item() == pytest.approx(math.pi * radius**2, rel=0.05)
+    # A disc has a quarter of its radius squared for variance; the rim is a pixel wide.
+    assert covariance(kernel[None])[0].diagonal().tolist() == pytest.approx([radius**2 / 4] * 2, rel=0.03, abs=0.05)
+
+
+def test_radii_differ_from_sample_to_sample() -> None:
+    kernels = DefocusBlur((1.0, 5.0)).kernels(torch.zeros(200, 1, 1, 1), generator_for("disc"))
+    radii = covariance(kernels)[:, 0, 0].mul(4).sqrt()
+    assert radii.min().item() == pytest.approx(1.0, abs=0.3)
+    assert radii.max().item() == pytest.approx(5.0, abs=0.1)
+    assert radii.mean().item() == pytest.approx(3.0, abs=0.35)  # four standard errors
 
 
 @pytest.mark.parametrize("length", [3.0, 6.0, 12.5, 20.0])

@@ -67,9 +67,11 @@ def test_the_corrupted_inputs_own_score_is_what_the_noise_level_says(tmp_path: P
     assert row.psnr == row.input_psnr
 
 
-@pytest.mark.parametrize("name", ["gaussian-awgn", "clipped-8bit", "gaussian-blur", "motion-blur", "holes"])
+@pytest.mark.parametrize(
+    "name", ["gaussian-awgn", "clipped-8bit", "gaussian-blur", "motion-blur", "defocus-blur", "holes"]
+)
 def test_every_protocol_scores_the_method_the_baseline_and_the_input(tmp_path: Path, name: str) -> None:
-    write_photos(tmp_path, 6, (160, 160) if name == "motion-blur" else (64, 80))
+    write_photos(tmp_path, 6, (160, 160) if name in {"motion-blur", "defocus-blur"} else (64, 80))
     identity = Restorer(IdentityNetwork(), composites=name == "holes", device="cpu", precision="32")
     rows = list(evaluate(identity.restore, find_images([tmp_path]), build_protocol(name)))
     summary = summarise(rows)

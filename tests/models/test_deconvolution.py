@@ -7,7 +7,15 @@ import pytest
 import torch
 from torch import Tensor
 
-from restore.corruption import Compose, Corruption, GaussianBlur, GaussianNoise, Identity, MotionBlur
+from restore.corruption import (
+    Compose,
+    Corruption,
+    DefocusBlur,
+    GaussianBlur,
+    GaussianNoise,
+    Identity,
+    MotionBlur,
+)
 from restore.images.codec import decode
 from restore.images.samples import sample_photos
 from restore.images.tensors import to_float, to_pixels
@@ -29,12 +37,12 @@ def damaged(name: str, *corruptions: Corruption) -> Tensor:
     return everything(photo(name), generator_for("deconvolution", name))[0]
 
 
-def kernel_of(blur: GaussianBlur | MotionBlur) -> Tensor:
+def kernel_of(blur: DefocusBlur | GaussianBlur | MotionBlur) -> Tensor:
     return blur.kernels(torch.zeros(1, 1, 1, 1), generator_for("kernel"))
 
 
 def spread(kernels: Tensor) -> Tensor:
-    """Variances down and across and their covariance, `(B, 3)`: what a blur of these two kinds is made of."""
+    """Variances down and across and their covariance, `(B, 3)`: what tells apart the blurs of one kind."""
     places = torch.arange(kernels.shape[-1]) - kernels.shape[-1] // 2
     down = (kernels.sum(dim=2) * places**2).sum(dim=1)
     across = (kernels.sum(dim=1) * places**2).sum(dim=1)
@@ -51,11 +59,12 @@ def psnr(image: Tensor, clean: Tensor) -> float:
     [
         *(GaussianBlur((sigma, sigma)) for sigma in (1.0, 2.0, 3.0)),
         *(MotionBlur((length, length), (angle, angle)) for length, angle in ((4.0, 90.0), (10.0, 30.0), (15.0, 140.0))),
+        *(DefocusBlur((radius, radius)) for radius in (3.0, 5.0, 8.0)),
     ],
     ids=repr,
 )
 @pytest.mark.parametrize("name", PHOTOS)
-def test_the_blur_of_a_photo_is_found(name: str, blur: GaussianBlur | MotionBlur) -> None:
+def test_the_blur_of_a_photo_is_found(name: str, blur: DefocusBlur | GaussianBlur | MotionBlur) -> None:
     found, true = spread(estimate_blur(damaged(name, blur)).kernel), spread(kernel_of(blur))
     assert (found - true).norm() < 0.4 * true.norm() + 0.1  # a fifth of a standard deviation
 
@@ -72,6 +81,14 @@ def test_nothing_is_found_where_there_is_nothing_to_see(size: tuple[int, int], c
     assert not estimate_blur(torch.full((2, 3, *size), content)).found().any()
 
 
+@pytest.mark.parametrize("sigma", [1.0, 2.0, 3.0])
+@pytest.mark.parametrize("name", PHOTOS)
+def test_a_gaussian_is_not_taken_for_a_lens_out_of_focus(name: str, sigma: float) -> None:
+    blur = estimate_blur(damaged(name, GaussianBlur((sigma, sigma))))
+    assert blur.found()
+    assert not blur.has_edge()
+
+
 def test_noise_alone_is_no_blur() -> None:
     noise = torch.randn(3, 1, 96, 128, generator=generator_for("noise"))
     assert not estimate_blur(noise).found().any()
@@ -82,7 +99,7 @@ def test_parts_of_one_picture_have_one_blur() -> None:
     picture = damaged("coffee.png", blur)
     parts = torch.cat([picture[..., :128, left : left + 128] for left in (0, 128, 256, 384)])
     together = estimate_blur(parts, together=True)
-    assert [len(part) for part in together] == [1] * 5
+    assert [len(part) for part in together] == [1] * 6
     assert len(estimate_blur(parts).kernel) == 4
     assert (spread(together.kernel) - spread(kernel_of(blur))).norm() < 0.25 * spread(kernel_of(blur)).norm()
 
@@ -94,6 +111,7 @@ def test_parts_of_one_picture_have_one_blur() -> None:
         (GaussianBlur((3.0, 3.0)), 1.0),
         (MotionBlur((5.0, 5.0), (30.0, 30.0)), 1.2),
         (MotionBlur((15.0, 15.0), (30.0, 30.0)), 2.0),
+        (DefocusBlur((4.0, 4.0)), 1.0),
     ],
     ids=repr,
 )
@@ -133,22 +151,23 @@ def test_what_lies_beyond_the_borders_is_continued_so_that_they_do_not_ring() ->
     assert error[rim].mean() < 2.0 * error[~rim].mean()
 
 
-def test_a_network_starts_from_the_deconvolved_picture_where_the_blur_has_a_direction() -> None:
+def test_a_network_starts_from_the_deconvolved_picture_where_the_blur_ends_abruptly() -> None:
     network = UNet((8, 16), 1, deconvolve=True)
     for parameter in network.tail.parameters():
         torch.nn.init.zeros_(parameter)
     moved = damaged("chelsea.png", MotionBlur((9.0, 9.0), (20.0, 20.0)))
+    unfocused = damaged("chelsea.png", DefocusBlur((5.0, 5.0)))
     soft = damaged("chelsea.png", GaussianBlur((2.0, 2.0)))
     still = damaged("chelsea.png", Identity())
-    batch = torch.cat([moved, soft, still])
+    batch = torch.cat([moved, unfocused, soft, still])
     mask, blur = torch.zeros_like(batch[:, :1]), estimate_blur(batch)
-    assert blur.found().tolist() == [True, True, False]
-    assert blur.moved().tolist() == [True, False, False]
-    (sharp,) = deconvolve(moved, estimate_blur(moved), 2.0)
-    expected = torch.cat([sharp, soft, still])
+    assert blur.found().tolist() == [True, True, True, False]
+    assert blur.has_edge().tolist() == [True, True, False, False]
+    sharp = [deconvolve(each, estimate_blur(each), 2.0)[0] for each in (moved, unfocused)]
+    expected = torch.cat([*sharp, soft, still])
     assert torch.allclose(network(batch, mask), expected, atol=1e-5)
     assert torch.allclose(network(batch, mask, blur), expected, atol=1e-5)
-    assert torch.allclose(network(moved, mask[:1], Blur(*(part[2:] for part in blur))), moved, atol=1e-6)
+    assert torch.allclose(network(moved, mask[:1], Blur(*(part[3:] for part in blur))), moved, atol=1e-6)
 
 
 def test_a_network_sees_the_deconvolved_picture_of_any_blur() -> None:
