@@ -37,6 +37,10 @@ that, nearly always with less than a pixel; Gaussian blur of 1 pixel and motion 
 Gaussians and discs the likelier one is taken, nearly."""
 _FLOOR = (1.2 / 255.0) ** 2
 """Power that is added before a kernel is chosen: JPEG files lack what is weaker, as if it had been blurred away."""
+_HIGHEST, _WHITENESS, _LEAST_NOISE = 0.42, 0.7, (1.0 / 255.0) ** 2
+"""White noise is the same at all frequencies: above the first figure, in cycles per pixel, the least tenth of its power
+is more than the second times the median. JPEG files and noise reduction leave less there, but not at the frequencies
+where a blur has to be undone: so there is at least noise of 1 of 255 then."""
 _MARGIN = 48
 """Pixels by which a picture is continued beyond each of its borders before it is deconvolved; divides by 16."""
 _ROUND_SIDE = 32
@@ -98,8 +102,12 @@ def _most_likely(windows: Tensor) -> Blur:
     taper = taper[:, None] * taper
     centred = windows - windows.mean(dim=(2, 3), keepdim=True)
     power = torch.fft.rfft2(centred * taper).abs().square_().mean(dim=1)[:, bank.used]  # (B, F)
-    # The kernel by the spectrum with a floor under it, slope and noise by the spectrum as it is.
-    power = torch.cat([power + _FLOOR * taper.square().sum(), power])
+    # The kernel by the spectrum with a floor under it; slope and noise by the spectrum as it is, if its noise is white.
+    unit = taper.square().sum()
+    highest = power[:, bank.frequencies > _HIGHEST]
+    white = highest.quantile(0.1, dim=1) > _WHITENESS * highest.median(dim=1).values
+    believed = torch.where(white[:, None], power, power.clamp(min=_LEAST_NOISE * unit))
+    power = torch.cat([power + _FLOOR * unit, believed])
     power = power / power.mean(dim=1, keepdim=True).clamp(min=1e-20)
     best = power.new_full((len(power), len(bank.kernels)), math.inf)
     slope, noise = torch.zeros_like(best), torch.zeros_like(best)

@@ -14,13 +14,14 @@ from restore.corruption import (
     GaussianBlur,
     GaussianNoise,
     Identity,
+    JpegCompression,
     MotionBlur,
 )
 from restore.images.codec import decode
 from restore.images.samples import sample_photos
 from restore.images.tensors import to_float, to_pixels
 from restore.inference.restorer import Restorer
-from restore.models import UNet
+from restore.models import UNet, deconvolution
 from restore.models.deconvolution import Blur, deconvolve, estimate_blur
 from restore.seeds import generator_for
 
@@ -139,6 +140,19 @@ def test_more_caution_leaves_more_of_the_blur_and_less_noise() -> None:
     changes = [float((result - image).square().mean()) for result in results]
     assert changes == sorted(changes, reverse=True)
     assert all(float((result.mean() - image.mean()).abs()) < 1e-3 for result in results)
+
+
+@pytest.mark.parametrize("name", ["astronaut.png", "chelsea.png", "coffee.png"])  # in colour, whose mean has less noise
+def test_noise_that_a_jpeg_file_took_is_reckoned_with(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    raw, clean = damaged(name, DefocusBlur((5.0, 5.0))), photo(name)
+    saved = JpegCompression((90.0, 90.0))(raw, generator_for("file"))[0]
+    before, of_raw = estimate_blur(saved), estimate_blur(raw)
+    monkeypatch.setattr(deconvolution, "_LEAST_NOISE", 0.0)
+    after = estimate_blur(saved)
+    assert torch.equal(after.kernel, before.kernel)
+    assert all(torch.equal(*pair) for pair in zip(of_raw, estimate_blur(raw), strict=True)), "its noise is white"
+    careful, rash = (psnr(deconvolve(saved, blur, 2.0)[0], clean) for blur in (before, after))
+    assert careful > rash + 0.3
 
 
 def test_what_lies_beyond_the_borders_is_continued_so_that_they_do_not_ring() -> None:
