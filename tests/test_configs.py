@@ -108,7 +108,13 @@ def test_the_overfit_overlay_runs() -> None:
 
 def test_without_a_configuration_fit_is_the_denoiser_on_sample_photos() -> None:
     small = ["--data.samples_per_epoch", "4", "--data.batch_size", "2", "--data.crop_size", "32"]
-    run = fit(*small, "--trainer.max_epochs", "1", "--model.init_args.network.init_args.widths", "[8,16]")
+    network = [
+        "--model.init_args.network.init_args.widths",
+        "[8,16]",
+        "--model.init_args.network.init_args.blocks",
+        "1",
+    ]
+    run = fit(*small, *network, "--trainer.max_epochs", "1")
     assert load_bundle(run / "bundle").card.training["photos"] == 5
 
 
