@@ -35,7 +35,6 @@ _COMPUTE_DTYPES: dict[InferencePrecision, torch.dtype] = {
     "16-mixed": torch.float16,
 }
 
-
 _OUT_OF_MEMORY = (
     "DefaultCPUAllocator",
     "CUBLAS_STATUS_ALLOC_FAILED",

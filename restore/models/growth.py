@@ -34,9 +34,8 @@ def grow(network: RestorationNetwork, smaller: Mapping[str, Tensor]) -> dict[str
             state[name] = torch.zeros_like(ours) if part == "second" else ours
         elif theirs is not None and theirs.shape == ours.shape:
             state[name] = theirs
-        elif name == _FIRST and theirs is not None and theirs[:, :1].shape == ours[:, :1].shape:
+        elif theirs is not None and name == _FIRST and len(theirs) == len(ours) and theirs.shape[1] < ours.shape[1]:
             state[name] = torch.cat([theirs, torch.zeros_like(ours[:, theirs.shape[1] :])], dim=1)
         else:
             return None
-    fits = all(state[name].shape == ours.shape for name, ours in network.state_dict().items())
-    return state if fits and smaller.keys() <= state.keys() else None
+    return state if smaller.keys() <= state.keys() else None
