@@ -49,8 +49,9 @@ def plot_quality_against_compute(results: Json, test_set: str, path: Path) -> bo
         points += [(p.method, p.gmacs, p.psnr["sigma 25"], "^") for p in PUBLISHED.get(test_set, ()) if p.gmacs]
     for name, x, y, marker in points:
         axes.plot([x], [y], marker)
-        below = marker == "o"  # or names of ours and of others would cover each other
-        axes.annotate(name, (x, y), textcoords="offset points", xytext=(6, -12 if below else 5), fontsize=8)
+        # Ours below and to the right, published ones above and to the left: or they would cover each other.
+        place, side = ((6, -12), "left") if marker == "o" else ((-6, 5), "right")
+        axes.annotate(name, (x, y), textcoords="offset points", xytext=place, ha=side, fontsize=8)
     axes.margins(x=0.4, y=0.15)
     figure.savefig(path)
     return True
