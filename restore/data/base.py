@@ -30,6 +30,7 @@ class CorruptingDataModule(LightningDataModule, ABC):
         batch_size: Pictures per batch and process.
         num_workers: Loader processes.
         seed: Decides whatever is drawn.
+        train_seed: Decides the training pictures and their damage instead, if given.
         target: Done to the training pictures before the corruption, and what the network is to give back.
     """
 
@@ -41,12 +42,14 @@ class CorruptingDataModule(LightningDataModule, ABC):
         num_workers: int,
         seed: int,
         target: Corruption | None = None,
+        train_seed: int | None = None,
     ) -> None:
         super().__init__()
         check_at_least("batch_size", batch_size, 1)
         check_at_least("num_workers", num_workers, 0)
         self.corruption, self.evaluation, self.target = corruption, evaluation or {}, target or Identity()
         self.batch_size, self.num_workers, self.seed = batch_size, num_workers, seed
+        self.train_seed = seed if train_seed is None else train_seed
 
     @abstractmethod
     def test_dataloader(self) -> dict[str, DataLoader[ScoredBatch]]:
@@ -65,7 +68,7 @@ class CorruptingDataModule(LightningDataModule, ABC):
         if "draw" not in batch:
             return batch  # type: ignore[no-any-return]  # Lightning's hook is untyped
         clean = to_float(batch["clean"])
-        generator = generator_for(self.seed, "corrupt", *batch["draw"].tolist(), device=clean.device)
+        generator = generator_for(self.train_seed, "corrupt", *batch["draw"].tolist(), device=clean.device)
         clean = self.target(clean, generator).image.clamp(0.0, 1.0)  # a blur of white may round to more
         corrupted, mask = self.corruption(clean, generator)
         return {"clean": clean, "corrupted": corrupted, "mask": mask}
@@ -78,7 +81,7 @@ class CorruptingDataModule(LightningDataModule, ABC):
                 f"data.batch_size: {self.batch_size} is more than the {share} training pictures of each of {replicas} "
                 "processes: use fewer --trainer.devices, a smaller batch, or more pictures an epoch"
             )
-        sampler = CropSampler(dataset, replicas, rank, shuffle=True, seed=self.seed, drop_last=True)
+        sampler = CropSampler(dataset, replicas, rank, shuffle=True, seed=self.train_seed, drop_last=True)
         return DataLoader(
             dataset,
             batch_size=self.batch_size,

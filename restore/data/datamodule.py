@@ -48,6 +48,8 @@ class RestorationDataModule(CorruptingDataModule):
         target: Done to the training crops before the corruption, and what the network is to give back. Photos as a
             camera makes them are softer than ones that were scaled down; a network that never saw a soft one would
             sharpen it, or take what is left of its noise for detail.
+        train_seed: Decides the training crops and their damage; `seed` if left out. With another one a training goes on
+            from earlier weights with crops that those never saw, and is scored on the same photos and damage as before.
     """
 
     def __init__(
@@ -67,8 +69,9 @@ class RestorationDataModule(CorruptingDataModule):
         cache_mib: int = 2048,
         seed: int = 0,
         target: Corruption | None = None,
+        train_seed: int | None = None,
     ) -> None:
-        super().__init__(corruption or GaussianNoise(), evaluation, batch_size, num_workers, seed, target)
+        super().__init__(corruption or GaussianNoise(), evaluation, batch_size, num_workers, seed, target, train_seed)
         check_at_least("crop_size", crop_size, 16)
         check_at_least("val_crop_size", val_crop_size, 11)
         check_at_least("samples_per_epoch", samples_per_epoch, batch_size)
@@ -97,7 +100,7 @@ class RestorationDataModule(CorruptingDataModule):
     def train_dataloader(self) -> DataLoader[TrainingCrops]:
         """Clean 8-bit crops; `on_after_batch_transfer` makes batches of them."""
         augmentation = CropAugmentation(self.crop_size, self.grey_share)
-        dataset = CropDataset(prepared(self._train), augmentation, self.samples_per_epoch, self.seed)
+        dataset = CropDataset(prepared(self._train), augmentation, self.samples_per_epoch, self.train_seed)
         return self._training_loader(dataset)
 
     def val_dataloader(self) -> dict[str, DataLoader[ScoredBatch]]:
@@ -120,6 +123,7 @@ class RestorationDataModule(CorruptingDataModule):
             "samples_per_epoch": self.samples_per_epoch,
             "grey_share": self.grey_share,
             "seed": self.seed,
+            "train_seed": self.train_seed,
         }
 
     def _split(self) -> tuple[list[FoundImage], list[FoundImage]]:

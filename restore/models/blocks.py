@@ -4,18 +4,16 @@ from typing import Literal
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from restore.errors import UsageError
+from restore.models.filling import Fill, fill_hole
 
 __all__ = [
     "FILL",
     "Activation",
-    "Fill",
     "Output",
     "ResidualBlock",
     "activation_layer",
-    "fill_smoothly",
     "finish_output",
     "initialise",
     "prepare_inputs",
@@ -41,10 +39,6 @@ _ACTIVATIONS: dict[Activation, type[nn.Module]] = {
 
 FILL = 0.5
 """What stands in missing pixels, whatever the file holds there, and what networks see as zero."""
-
-
-Fill = Literal["grey", "smooth"]
-"""What an inpainting network starts from in a hole: grey, or averages of what is around it (`fill_smoothly`)."""
 
 
 def activation_layer(name: Activation) -> nn.Module:
@@ -110,34 +104,6 @@ def initialise(network: nn.Module, *last: nn.Module) -> None:
                 module.weight.mul_(scales.get(module, 1.0))
 
 
-def fill_smoothly(image: Tensor, mask: Tensor) -> Tensor:
-    """Fill holes with weighted averages of known pixels, from coarser pictures the further away those are.
-
-    Pull-push (Gortler et al., "The lumigraph", 1996): a pyramid of means over 2 x 2 pixels, in which only known ones
-    count; then from the top down, each picture takes from the next coarser one, enlarged bilinearly, what it lacks.
-
-    Args:
-        image: `(B, C, H, W)` float32; its values in the hole do not matter.
-        mask: `(B, 1, H, W)`, 1 = missing.
-
-    Returns:
-        `(B, C, H, W)`: the image where it is known, and 0 everywhere if nothing is.
-    """
-    weight = (mask <= 0.5).to(image.dtype)
-    pyramid = [(image.masked_fill(mask > 0.5, 0.0), weight)]
-    while max(pyramid[-1][0].shape[-2:]) > 1:
-        values, weight = (F.avg_pool2d(plane, 2, ceil_mode=True) for plane in pyramid[-1])
-        pyramid.append((values, weight))
-    values, weight = pyramid.pop()
-    filled = values / weight.clamp(min=1e-6)
-    for values, weight in reversed(pyramid):
-        larger = [2 * side for side in filled.shape[-2:]]
-        filled = F.interpolate(filled, size=larger, mode="bilinear", align_corners=False)
-        filled = filled[..., : values.shape[-2], : values.shape[-1]]
-        filled = torch.lerp(filled, values / weight.clamp(min=1e-6), (weight * 2.0).clamp(max=1.0))
-    return filled
-
-
 def prepare_inputs(image: Tensor, mask: Tensor, channels: int, fill: Fill = "grey") -> Tensor:
     """Hide what is missing, centre, replicate grey to `channels`, and append the mask.
 
@@ -158,5 +124,5 @@ def prepare_inputs(image: Tensor, mask: Tensor, channels: int, fill: Fill = "gre
     if mask.shape != (image.shape[0], 1, *image.shape[2:]):
         raise ValueError(f"mask: needs shape {(image.shape[0], 1, *image.shape[2:])}, not {tuple(mask.shape)}")
     centred = image.float() - FILL
-    visible = torch.where(mask > 0.5, fill_smoothly(centred, mask) if fill == "smooth" else 0.0, centred)
+    visible = torch.where(mask > 0.5, fill_hole(centred, mask, fill), centred)
     return torch.cat([visible.expand(-1, channels, -1, -1), mask.float()], dim=1)

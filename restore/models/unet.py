@@ -9,8 +9,9 @@ from torch.nn import functional as F
 
 from restore.errors import UsageError
 from restore.models.base import JsonValue, RestorationNetwork, pad_to_multiple
-from restore.models.blocks import FILL, Fill, initialise, prepare_inputs, residual_stack
+from restore.models.blocks import FILL, initialise, prepare_inputs, residual_stack
 from restore.models.deconvolution import Blur, deconvolve, estimate_blur
+from restore.models.filling import Fill
 
 __all__ = ["UNet"]
 
@@ -34,7 +35,7 @@ class UNet(RestorationNetwork):
             bfloat16 on a CPU than other numbers do. Every level more doubles how far the network sees.
         blocks: Residual blocks, down and up each, of every level or of each in turn; the lowest has them once.
         channels: Image channels; 3 serves grey images too.
-        fill: What the network starts from in a hole; "smooth" spares it to carry colours inwards.
+        fill: What the network starts from in a hole; "smooth" spares it to carry colours inwards, "spline" also slopes.
         deconvolve: Whether the blur is looked for first and undone in the frequency domain. Where it was motion or a
             lens out of focus, the network starts from the result, else from the picture as it came; it sees both, and
             a more cautious attempt. After Schuler et al. 2013 and Dong et al. 2020 (networks behind a deconvolution).

@@ -132,6 +132,19 @@ def test_scored_damage_is_the_same_for_any_batch_size_and_number_of_workers(phot
     assert not torch.equal(reference, validation(seed=1))
 
 
+def test_a_seed_for_training_changes_crops_and_damage_and_nothing_that_is_scored(photos: Path) -> None:
+    first, second = module(photos, val_share=0.5), module(photos, val_share=0.5, train_seed=1)
+    for one, other in zip(*(next(iter(data.val_dataloader().values())) for data in (first, second)), strict=True):
+        assert torch.equal(one["clean"], other["clean"])
+        assert torch.equal(one["corrupted"], other["corrupted"])
+    assert not torch.equal(crops(first)[0], crops(second)[0])
+    batch = next(iter(first.train_dataloader()))
+    damaged = [data.on_after_batch_transfer(dict(batch), 0)["corrupted"] for data in (first, second)]
+    assert not torch.equal(*damaged)
+    again = module(photos, val_share=0.5, seed=0, train_seed=0)
+    assert torch.equal(crops(first)[0], crops(again)[0])
+
+
 def test_testing_takes_whole_photos_and_leaves_grey_ones_grey(tmp_path: Path) -> None:
     write_photos(tmp_path, 6, (50, 71))
     data = RestorationDataModule(test_dir=tmp_path)

@@ -28,6 +28,12 @@ def write_photos(folder: Path, count: int, size: tuple[int, int] = (64, 80), suf
     return paths
 
 
+def sample_photo(name: str) -> Tensor:
+    """One of the sample photos by its file's name, `(1, C, H, W)`."""
+    (found,) = (each for each in sample_photos() if each.path.name == name)
+    return to_float(decode(found.path).pixels).unsqueeze(0)
+
+
 def damaged_pair(index: int, sigma: float, height: int = 96, width: int = 81) -> tuple[Tensor, Tensor]:
     """A damaged and a clean crop of a photo, 8-bit values, `(1, C, H, W)`."""
     clean = to_float(decode(sample_photos()[index].path).pixels)[None, :, 40 : 40 + height, 60 : 60 + width]

@@ -26,6 +26,7 @@ with torch.random.fork_rng(devices=[]):
     NETWORKS["unet of one level"] = UNet(widths=(8,), blocks=2)
     NETWORKS["unet of four levels"] = UNet(widths=(4, 4, 8, 8), blocks=(2, 1, 1, 1))
     NETWORKS["unet with smooth holes"] = UNet(widths=(8, 16), blocks=1, fill="smooth")
+    NETWORKS["unet with splines in holes"] = UNet(widths=(8, 16), blocks=1, fill="spline")
     NETWORKS["unet behind a deconvolution"] = UNet(widths=(8, 16), blocks=1, deconvolve=True)
     NETWORKS["grey unet"] = UNet(widths=(8, 16), blocks=1, channels=1)
     NETWORKS["autoencoder"] = ConvolutionalAutoencoder(widths=(8, 16), code_channels=4)

@@ -17,25 +17,19 @@ from restore.corruption import (
     JpegCompression,
     MotionBlur,
 )
-from restore.images.codec import decode
-from restore.images.samples import sample_photos
-from restore.images.tensors import to_float, to_pixels
+from restore.images.tensors import to_pixels
 from restore.inference.restorer import Restorer
 from restore.models import UNet, deconvolution
 from restore.models.deconvolution import Blur, deconvolve, estimate_blur
 from restore.seeds import generator_for
+from tests.helpers.photos import sample_photo
 
 PHOTOS = ("astronaut.png", "camera.png", "chelsea.png", "coffee.png")
 
 
-def photo(name: str) -> Tensor:
-    (found,) = (each for each in sample_photos() if each.path.name == name)
-    return to_float(decode(found.path).pixels).unsqueeze(0)
-
-
 def damaged(name: str, *corruptions: Corruption) -> Tensor:
     everything = Compose([*corruptions, GaussianNoise((2.0, 2.0))])
-    return everything(photo(name), generator_for("deconvolution", name))[0]
+    return everything(sample_photo(name), generator_for("deconvolution", name))[0]
 
 
 def kernel_of(blur: DefocusBlur | GaussianBlur | MotionBlur) -> Tensor:
@@ -72,7 +66,7 @@ def test_the_blur_of_a_photo_is_found(name: str, blur: DefocusBlur | GaussianBlu
 
 @pytest.mark.parametrize("name", PHOTOS)
 def test_a_sharp_photo_has_no_blur(name: str) -> None:
-    for image in (photo(name), damaged(name, Identity())):
+    for image in (sample_photo(name), damaged(name, Identity())):
         assert not estimate_blur(image).found()
 
 
@@ -118,7 +112,7 @@ def test_parts_of_one_picture_have_one_blur() -> None:
 )
 def test_undoing_a_blur_that_was_found_brings_the_photo_nearer(blur: Corruption, gain: float) -> None:
     for name in PHOTOS:
-        image, clean = damaged(name, blur), photo(name)
+        image, clean = damaged(name, blur), sample_photo(name)
         (sharp,) = deconvolve(image, estimate_blur(image), 4.0)
         assert psnr(sharp, clean) > psnr(image, clean) + gain, name
 
@@ -144,7 +138,7 @@ def test_more_caution_leaves_more_of_the_blur_and_less_noise() -> None:
 
 @pytest.mark.parametrize("name", ["astronaut.png", "chelsea.png", "coffee.png"])  # in colour, whose mean has less noise
 def test_noise_that_a_jpeg_file_took_is_reckoned_with(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    raw, clean = damaged(name, DefocusBlur((5.0, 5.0))), photo(name)
+    raw, clean = damaged(name, DefocusBlur((5.0, 5.0))), sample_photo(name)
     saved = JpegCompression((90.0, 90.0))(raw, generator_for("file"))[0]
     before, of_raw = estimate_blur(saved), estimate_blur(raw)
     monkeypatch.setattr(deconvolution, "_LEAST_NOISE", 0.0)
@@ -157,7 +151,7 @@ def test_noise_that_a_jpeg_file_took_is_reckoned_with(name: str, monkeypatch: py
 
 def test_what_lies_beyond_the_borders_is_continued_so_that_they_do_not_ring() -> None:
     blur = MotionBlur((15.0, 15.0), (45.0, 45.0))
-    image, clean = damaged("coffee.png", blur), photo("coffee.png")
+    image, clean = damaged("coffee.png", blur), sample_photo("coffee.png")
     (sharp,) = deconvolve(image, estimate_blur(image), 4.0)
     error = (sharp - clean).square().mean(dim=(0, 1))
     rim = torch.ones_like(error, dtype=torch.bool)
