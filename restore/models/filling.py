@@ -12,12 +12,13 @@ Fill = Literal["grey", "smooth", "spline"]
 """Grey; averages of what is around the hole, taken over a pyramid; or a spline through it."""
 
 _RELAXATIONS = 8
-"""Steps of conjugate gradients on every level of the pyramid. On ten photos twelve moved the PSNR of no kind of
-hole by more than 0.05 dB; four cost strokes 0.1 and rectangles 0.2 dB."""
+"""Chebyshev steps on every level of the pyramid. Those of conjugate gradients each depend on all of the picture, so
+tiles would differ from the whole; on eight photos the two filled alike, to 0.05 dB."""
 _TENSION = 1.0
 """Weight of the slopes against the bends of a spline. With 0.3 single pixels are 0.1 dB better, strokes and rectangles
 0.1 dB worse; with 3 the other way round, single pixels by 0.2."""
-_TINY = 1e-20
+_SLOWEST, _FASTEST = 3.0, 72.0
+"""Eigenvalues between which the steps make all errors small; 72 is the largest that there can be, 8 * 8 + 8."""
 
 
 def fill_hole(image: Tensor, mask: Tensor, fill: Fill) -> Tensor:
@@ -26,8 +27,8 @@ def fill_hole(image: Tensor, mask: Tensor, fill: Fill) -> Tensor:
     "smooth" is pull-push (Gortler et al., "The lumigraph", 1996): a pyramid of means over 2 x 2 pixels, in which only
     known ones count; then from the top down, each picture takes from the next coarser one, enlarged bilinearly, what it
     lacks. "spline" pulls every one of these pictures towards the surface that bends and slopes least and goes through
-    the known pixels, a thin plate under tension (Franke, "Thin plate splines with tension", 1985), by a few steps of
-    conjugate gradients; that is close to the best linear prediction of a photo from the pixels that are left.
+    the known pixels, a thin plate under tension (Franke, "Thin plate splines with tension", 1985), by a few
+    steps.
 
     Args:
         image: `(B, C, H, W)` float32; its values in the hole do not matter.
@@ -57,17 +58,16 @@ def fill_hole(image: Tensor, mask: Tensor, fill: Fill) -> Tensor:
 
 
 def _relax(surface: Tensor, hole: Tensor) -> Tensor:
-    """Less bent and sloped in the hole, by conjugate gradients; `hole` is 1 there and 0 elsewhere."""
+    """Less bent and sloped in the hole, which is 1 there and 0 elsewhere (Saad, "Iterative methods", 2003, 12.1)."""
+    middle, half = (_FASTEST + _SLOWEST) / 2.0, (_FASTEST - _SLOWEST) / 2.0
     rest = _tension(surface).neg_().mul_(hole)
-    direction, energy = rest, _dot(rest, rest)
-    for _ in range(_RELAXATIONS):
-        change = _tension(direction).mul_(hole)
-        step = energy / _dot(direction, change).clamp(min=_TINY)
-        surface = torch.addcmul(surface, step, direction)
-        rest = torch.addcmul(rest, step, change, value=-1.0)
-        before, energy = energy, _dot(rest, rest)
-        direction = torch.addcmul(rest, energy / before.clamp(min=_TINY), direction)
-    return surface
+    step, ratio = rest / middle, half / middle
+    for _ in range(_RELAXATIONS - 1):
+        surface = surface + step
+        rest -= _tension(step).mul_(hole)
+        before, ratio = ratio, 1.0 / (2.0 * middle / half - ratio)
+        step = step.mul_(before * ratio).add_(rest, alpha=2.0 * ratio / half)
+    return surface + step
 
 
 def _tension(surface: Tensor) -> Tensor:
@@ -85,7 +85,3 @@ def _laplacian(surface: Tensor) -> Tensor:
     result[..., 1:, :] += down
     result[..., :-1, :] -= down
     return result
-
-
-def _dot(one: Tensor, other: Tensor) -> Tensor:
-    return (one * other).sum(dim=(-3, -2, -1), keepdim=True)
