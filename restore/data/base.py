@@ -30,8 +30,8 @@ class CorruptingDataModule(LightningDataModule, ABC):
         batch_size: Pictures per batch and process.
         num_workers: Loader processes.
         seed: Decides whatever is drawn.
-        train_seed: Decides the training pictures and their damage instead, if given.
         target: Done to the training pictures before the corruption, and what the network is to give back.
+        train_seed: Decides the training pictures and their damage instead, if given.
     """
 
     def __init__(

@@ -89,6 +89,9 @@ def _recipe(training: Mapping[str, Any]) -> str:
         f"{training['photos']} photos, {training['validation_photos']} held out" if training.get("photos") else "",
         f"{training['precision']} on {training['device']} in {training['minutes']:.0f} minutes",
         f"seed {training['seed']}",
+        f"train_seed {training['train_seed']}"
+        if training.get("train_seed", training["seed"]) != training["seed"]
+        else "",
         _revision(training.get("git_revision", "")),
     ]
     return "; ".join(part for part in parts if part)

@@ -27,8 +27,8 @@ def fill_hole(image: Tensor, mask: Tensor, fill: Fill) -> Tensor:
     "smooth" is pull-push (Gortler et al., "The lumigraph", 1996): a pyramid of means over 2 x 2 pixels, in which only
     known ones count; then from the top down, each picture takes from the next coarser one, enlarged bilinearly, what it
     lacks. "spline" pulls every one of these pictures towards the surface that bends and slopes least and goes through
-    the known pixels, a thin plate under tension (Franke, "Thin plate splines with tension", 1985), by a few
-    steps.
+    the known pixels, a thin plate under tension (Franke, "Thin plate splines with tension", 1985), by
+    a few steps.
 
     Args:
         image: `(B, C, H, W)` float32; its values in the hole do not matter.
@@ -72,8 +72,8 @@ def _relax(surface: Tensor, hole: Tensor) -> Tensor:
 
 def _tension(surface: Tensor) -> Tensor:
     """Half the gradient of the sum of squared Laplacians and, weighted, of squared slopes."""
-    slopes = _laplacian(surface)
-    return _laplacian(slopes.add_(surface, alpha=_TENSION))
+    bends = _laplacian(surface)
+    return _laplacian(bends.add_(surface, alpha=_TENSION))
 
 
 def _laplacian(surface: Tensor) -> Tensor:
