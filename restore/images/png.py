@@ -35,6 +35,8 @@ def checked_png(file: BinaryIO) -> bytearray:
     end = file.seek(0, 2)
     file.seek(0)
     result = bytearray(file.read(8))
+    if result != b"\x89PNG\r\n\x1a\n":
+        raise ValueError("it is no PNG")
     rows: _Rows | None = None
     name = b""
     while name != b"IEND":

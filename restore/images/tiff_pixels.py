@@ -2,17 +2,19 @@
 
 import math
 from dataclasses import replace
+from io import BytesIO
 from pathlib import Path
 from typing import BinaryIO
 
 import numpy as np
 import tifffile
 from PIL import Image
-from tifffile import PHOTOMETRIC
+from tifffile import COMPRESSION, PHOTOMETRIC
 
 from restore.errors import UnsupportedImageError
 from restore.images.colour import Array, as_sixteen, bands, rgb_of_inks, straight, turned
 from restore.images.document import Page, shown
+from restore.images.png import checked_png
 from restore.images.tiff_layout import COLOURS, TiffLayout
 
 __all__ = ["page_from"]
@@ -84,6 +86,10 @@ def _samples(path: Path, page: tifffile.TiffPage, layout: TiffLayout) -> Array:
     least = layout.height * math.ceil(layout.width * layout.bits * layout.samples / 8)
     if layout.compression == 1 and sum(count for _, count in pieces) < least:
         raise EOFError("it has fewer bytes than pixels")
+    if layout.compression == COMPRESSION.PNG:
+        for offset, count in pieces:
+            page.parent.filehandle.seek(offset)
+            checked_png(BytesIO(page.parent.filehandle.read(count)))
     samples: Array = np.empty((layout.height, layout.width, layout.samples), dtype)
     if page.is_final and not layout.planar:  # the pixels as they are, mostly in one strip of the whole picture
         stored = dtype.newbyteorder(page.parent.byteorder)

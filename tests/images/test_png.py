@@ -12,10 +12,13 @@ import imagecodecs
 import numpy as np
 import numpy.typing as npt
 import pytest
+import tifffile
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from restore.errors import UnreadableImageError
 from restore.images.png import checked_png
+from tests.helpers.documents import returned
 
 Pixels = npt.NDArray[np.uint16]
 
@@ -124,6 +127,7 @@ def with_packed(change: Callable[[bytes], bytes]) -> bytes:
         (png(noise(), more=[(b"NEED", b"")]), "unknown chunk 'NEED'"),
         (png(noise(), more=[(b"IHDR", header(noise()))]), "not the only one"),
         (png(noise()).replace(TIME[0] + TIME[1], TIME[0] + b"1234567"), ""),  # nobody needs it
+        (b"\x89GNP" + png(noise())[4:], "no PNG"),
         (png(noise())[:-12], "last chunk"),
         (png(noise())[:-3], "within a chunk"),
     ],
@@ -134,6 +138,19 @@ def test_what_is_wrong_is_said(data: bytes, message: str) -> None:
         return
     with pytest.raises((EOFError, ValueError, zlib.error), match=message):
         checked_png(io.BytesIO(data))
+
+
+def test_no_decoder_sees_a_damaged_png_within_a_tiff(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "a.tif"
+    tifffile.imwrite(path, noise(), compression="png", photometric="rgb", metadata=None)
+    _, pages, _ = returned(path)
+    assert np.array_equal(pages[0].pixels, noise())
+    data = bytearray(path.read_bytes())
+    data[data.index(b"IDAT") + 50] ^= 1
+    path.write_bytes(data)
+    monkeypatch.setattr(tifffile.TiffPage, "segments", lambda *_, **__: pytest.fail("it got to a decoder"))
+    with pytest.raises(UnreadableImageError, match=r"a.tif: damaged"):
+        returned(path)
 
 
 def test_more_packed_than_rows_is_read() -> None:
