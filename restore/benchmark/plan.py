@@ -74,9 +74,10 @@ def time_method(cell: Cell, repeat: int) -> dict[str, Any]:
 
     Returns:
         `name`, `kind`, `identity`, `parameters` and `macs_per_pixel` (None for classical methods), `precision`,
-        `threads`, and `megapixels_per_second` on one picture of 768 x 768, the median of `repeat` runs after one that
-        does not count; a method that takes over 2 s for 192 x 192 is timed on that, once. `peak_megabytes` is what
-        it needs on that picture beyond the program, None where the system does not tell, and `machine` what it ran on.
+        `threads`, the `damage` it was given, and `megapixels_per_second` on one picture of 768 x 768, the median of
+        `repeat` runs after one that does not count; a method that takes over 2 s for 192 x 192 is timed on that, once.
+        `peak_megabytes` is what it needs on that picture beyond the program, None where the system does not tell, and
+        `machine` what it ran on.
     """
     method = cell.contender.method
 
@@ -105,6 +106,7 @@ def time_method(cell: Cell, repeat: int) -> dict[str, Any]:
     return {
         "name": cell.contender.name,
         "kind": cell.contender.kind,
+        "damage": f"{cell.protocol.name}, {cell.condition.name}",
         "identity": cell.contender.identity,
         "parameters": None if network is None else sum(parameter.numel() for parameter in network.parameters()),
         "macs_per_pixel": None if network is None else macs_per_pixel(network) * passes,

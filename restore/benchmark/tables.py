@@ -144,9 +144,8 @@ def _emphasised(score: float, best: float, spread: str = "") -> str:
 
 
 def _methods(results: Json) -> list[list[str]]:
-    lines = [
-        ["", "parameters", "GMAC at 256 x 256", "megapixels/s", "MB for 768 x 768", "precision", "threads", "machine"]
-    ]
+    costs = ["parameters", "GMAC at 256 x 256", "megapixels/s", "MB for 768 x 768"]
+    lines = [["", *costs, "damage", "precision", "threads", "machine"]]
     for entry in results["methods"]:
         cost = entry["macs_per_pixel"]
         lines.append(
@@ -156,6 +155,7 @@ def _methods(results: Json) -> list[list[str]]:
                 f"{cost * 256**2 / 1e9:.1f}" if cost else "",
                 f"{entry['megapixels_per_second']:.3g}",
                 "" if entry["peak_megabytes"] is None else f"{entry['peak_megabytes']:.0f}",
+                entry.get("damage", ""),
                 entry["precision"],
                 str(entry["threads"]),
                 entry["machine"],

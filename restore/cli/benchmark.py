@@ -168,7 +168,8 @@ def _score(arguments: argparse.Namespace, report: "Report", console: "Console") 
             progress.update(task, description=title)
             report.store.keep(cell, measure(cell))
             progress.advance(task, len(cell.test_set.photos))
-        for name, cell in {cell.contender.name: cell for cell in cells if cell.contender.kind != INPUT}.items():
+        firsts = {cell.contender.name: cell for cell in reversed(cells) if cell.contender.kind != INPUT}
+        for name, cell in firsts.items():
             origin = {"identity": cell.contender.identity, "machine": cell.contender.machine}
             if not origin.items() <= report.methods.get(name, {}).items():
                 progress.update(task, description=f"timing {name}")

@@ -40,6 +40,9 @@ def test_one_command_leaves_tables_json_pictures_and_plots(
     results = json.loads((out / "results.json").read_text())
     assert {entry["method"] for entry in results["quality"]} >= {"input", "non-local means", "Telea"}
     assert all(entry["megapixels_per_second"] > 0 for entry in results["methods"])
+    damages = {entry["name"]: entry["damage"] for entry in results["methods"]}
+    assert damages["non-local means"] == "gaussian-awgn, sigma 15"
+    assert damages["Telea"].startswith("holes, ")
     pictures = list(csv.DictReader((out / "pictures.csv").read_text().splitlines()))
     assert {row["seed"] for row in pictures} == {"0", "1"}
     assert len({row["psnr"] for row in pictures}) > len(pictures) / 2
