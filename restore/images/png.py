@@ -5,6 +5,8 @@ import zlib
 from collections.abc import Iterator
 from typing import BinaryIO
 
+from restore.images.containers import PNG_SIGNATURE
+
 __all__ = ["checked_png"]
 
 _CHANNELS = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}
@@ -35,7 +37,7 @@ def checked_png(file: BinaryIO) -> bytearray:
     end = file.seek(0, 2)
     file.seek(0)
     result = bytearray(file.read(8))
-    if result != b"\x89PNG\r\n\x1a\n":
+    if result != PNG_SIGNATURE:
         raise ValueError("it is no PNG")
     rows: _Rows | None = None
     name = b""
