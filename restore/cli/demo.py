@@ -31,9 +31,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--seed", type=int, default=0, help="of the damage (default: %(default)s)")
     add_device_options(parser)
     parser.epilog = (
-        "Takes the sample photos that come with scikit-image, adds noise, blurs them and cuts holes, restores each "
-        "with the bundles denoise, deblur and inpaint and with a classical method. Writes index.html, which needs no "
-        "network, and pictures side by side."
+        "Takes the sample photos that come with scikit-image, adds a camera's noise and white noise, blurs them and "
+        "cuts holes, restores each with the bundles photo, denoise, deblur and inpaint and with a classical method. "
+        "Writes index.html, which needs no network, and pictures side by side."
     )
 
 

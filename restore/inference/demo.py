@@ -1,4 +1,4 @@
-"""The demonstration: sample photos damaged in three ways, restored, and put beside a classical method."""
+"""The demonstration: sample photos damaged in four ways, restored, and put beside a classical method."""
 
 import statistics
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -11,7 +11,16 @@ import torch
 from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 
-from restore.corruption import Compose, GaussianBlur, GaussianNoise, Quantise, RectangleMask, StrokeMask
+from restore.corruption import (
+    CameraNoise,
+    Compose,
+    GaussianBlur,
+    GaussianNoise,
+    JpegCompression,
+    Quantise,
+    RectangleMask,
+    StrokeMask,
+)
 from restore.devices import InferenceChoice
 from restore.images.codec import decode
 from restore.images.search import FoundImage
@@ -59,6 +68,13 @@ class Damage:
 
 DAMAGES = (
     Damage(
+        Condition(
+            "camera noise", Compose([CameraNoise((10.0, 10.0)), JpegCompression((85.0, 85.0))]), non_local_means(10.0)
+        ),
+        "Noise as cameras make it: of sigma 10 (of 255) at middle grey, it depends on the brightness and neighbouring "
+        "pixels share it; then a JPEG file of quality 85.",
+    ),
+    Damage(
         Condition("noise", Compose([GaussianNoise((25.0, 25.0), clip=True), Quantise()]), non_local_means(25.0)),
         "White Gaussian noise of sigma 25 (of 255), clipped and rounded to 8 bits as in a file.",
     ),
@@ -82,7 +98,12 @@ DAMAGES = (
 )
 """What is shown."""
 
-SHIPPED: Mapping[str, str | Path] = {"noise": "denoise", "blur": "deblur", "missing regions": "inpaint"}
+SHIPPED: Mapping[str, str | Path] = {
+    "camera noise": "photo",
+    "noise": "denoise",
+    "blur": "deblur",
+    "missing regions": "inpaint",
+}
 """The bundle for each damage."""
 
 

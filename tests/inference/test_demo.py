@@ -20,13 +20,13 @@ from restore.seeds import generator_for
 from tests.helpers.networks import write_bundle
 from tests.helpers.photos import write_photos
 
-KINDS = ("noise", "blur", "missing regions")
+KINDS = ("camera noise", "noise", "blur", "missing regions")
 
 
 @pytest.fixture(scope="module")
 def bundles(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("bundles")
-    for name in ("denoise", "deblur", "inpaint"):
+    for name in ("photo", "denoise", "deblur", "inpaint"):
         write_bundle(folder / name, composites=name == "inpaint")
     return folder
 
@@ -58,7 +58,7 @@ def test_every_photo_is_shown_under_every_damage(outcomes: list[Outcome]) -> Non
 def test_noise_and_its_scores_agree_with_an_independent_computation(
     outcomes: list[Outcome], restorers: dict[str, Restorer], photos: list[FoundImage]
 ) -> None:
-    outcome = outcomes[0]
+    outcome = outcomes[2]
     clean = to_float(decode(photos[0].path).pixels)
     noise = GaussianNoise((25.0, 25.0))(clean[None], generator_for(3, "demo", "noise", "00.png")).image
     corrupted = quantise(noise)[0]
@@ -73,7 +73,7 @@ def test_noise_and_its_scores_agree_with_an_independent_computation(
 def test_scores_are_those_of_the_pixels_that_are_shown(
     outcomes: list[Outcome], photos: list[FoundImage], name: str
 ) -> None:
-    for outcome, photo in zip(outcomes, photos * 3, strict=True):
+    for outcome, photo in zip(outcomes, photos * len(KINDS), strict=True):
         picture, clean = getattr(outcome, name), outcome.clean
         channels = 2 if clean.ndim == 3 else None
         _, plane = structural_similarity(
@@ -96,7 +96,7 @@ def test_scores_are_those_of_the_pixels_that_are_shown(
 
 
 def test_missing_regions_cover_about_a_fifth_and_the_rest_is_untouched(outcomes: list[Outcome]) -> None:
-    for outcome in outcomes[4:]:
+    for outcome in outcomes[6:]:
         assert 0.17 < outcome.missing < 0.22
         known = outcome.corrupted != 128
         for picture in (outcome.restored, outcome.classical, outcome.clean):
@@ -137,7 +137,7 @@ def test_side_by_side_holds_the_exact_pixels_below_the_captions(outcomes: list[O
 def test_only_bundles_of_the_package_are_called_shipped(
     bundles: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(demo, "shipped_bundles", lambda: ["deblur", "denoise", "inpaint"])
+    monkeypatch.setattr(demo, "shipped_bundles", lambda: ["deblur", "denoise", "inpaint", "photo"])
     monkeypatch.setattr("restore.models.bundle._SHIPPED", bundles)
     monkeypatch.chdir(tmp_path)
     assert are_shipped()
@@ -178,12 +178,12 @@ def test_command_writes_page_and_pictures_and_prints_a_narrow_table(
     expected = [f"{kind.replace(' ', '-')}-{photo}.png" for kind in KINDS for photo in ("00", "01")]
     assert names == sorted(["index.html", *expected])
     page = (workplace / "demo" / "index.html").read_text(encoding="utf-8")
-    assert page.count('type="range"') == 6
+    assert page.count('type="range"') == 8
     assert "restore demo --out demo --seed 3" in page
     assert "The bundles are not those that come with restore" in page
     assert "weights sha256" in page
     rows = [line.strip() for line in printed.splitlines() if " dB / " in line]
-    assert [row.count(" dB / ") for row in rows] == [3, 3, 3]
+    assert [row.count(" dB / ") for row in rows] == [3, 3, 3, 3]
     assert all(row.startswith(kind) for row, kind in zip(rows, KINDS, strict=True))
     assert len({row.index(" dB / ") for row in rows}) == 1  # aligned
 
