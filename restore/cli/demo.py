@@ -114,7 +114,10 @@ def _print_table(outcomes: "Sequence[Outcome]") -> None:
 def _caption() -> str:
     from restore.inference.demo import DAMAGES
 
-    classical = ", ".join(f"{damage.condition.baseline.name} for {damage.name}" for damage in DAMAGES)
+    damages: dict[str, list[str]] = {}
+    for damage in DAMAGES:
+        damages.setdefault(damage.condition.baseline.name, []).append(damage.name)
+    classical = ", ".join(f"{baseline} for {' and '.join(names)}" for baseline, names in damages.items())
     return (
         "PSNR in dB and SSIM, means over the photos. For missing regions PSNR counts the missing pixels alone, SSIM "
         f"the whole picture. Classical: {classical}."

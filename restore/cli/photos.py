@@ -83,8 +83,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "Sources are never written. A result is whole or not there; what a run was doing is in restore-journal.jsonl "
         "in the folder of the results, so that a second run does only what is left. "
         "A photo that cannot be read is reported and the rest go on. "
-        "Exit code: 0 all restored, copied or skipped, 1 some failed, 2 nothing was begun: wrong usage, or a bundle or "
-        "an --out folder that does not work, 130 interrupted. "
+        "Exit code: 0 all restored, converted, copied or skipped, 1 some failed, 2 nothing was begun: wrong usage, or "
+        "a bundle or an --out folder that does not work, 130 interrupted. "
         f"Formats that are read and written: {_listed(FORMATS.keys() - heif)}; with the extra restore[heic] "
         f"{_listed(heif)}. Read with the extra restore[raw], and written as TIFF: {_listed(RAW_SUFFIXES)}. "
         "docs/batch.md says what happens to files, exactly."
@@ -104,8 +104,6 @@ def run(arguments: argparse.Namespace) -> int:
         raise UsageError(f"--workers: must be 1 or more, not {arguments.workers}")
     if arguments.max_megapixels is not None and not 0.0 < arguments.max_megapixels * 1e6 < math.inf:
         raise UsageError(f"--max-megapixels: must be a number above 0, not {arguments.max_megapixels:g}")
-    if arguments.report is not None and os.path.isdir(arguments.report):  # noqa: PTH112  # Path.is_dir may raise
-        raise UsageError(f"{arguments.report}: is a folder; --report needs a file")
     if not arguments.sources and arguments.from_file is None:
         raise UsageError("no photos: name files, folders or patterns, or give a list with --from-file")
     try:
@@ -120,13 +118,13 @@ def _run(arguments: argparse.Namespace) -> int:
     from restore.inference.report import MOST_COMPARISONS, check_report
     from restore.inference.restorer import Restorer
 
-    if arguments.report is not None:
-        check_report(arguments.report)
     options = _options(arguments)
     listed = _read_list(arguments.from_file)
     plan = plan_photos(arguments.sources, arguments.out, listed, arguments.suffix, arguments.format)
     if options.views:
         check_collisions(plan.plans, options.views)
+    if arguments.report is not None:
+        check_report(arguments.report, plan.plans, arguments.overwrite)
     restorer = Restorer.from_bundle(arguments.bundle, arguments.device, arguments.precision, arguments.tile)
     if arguments.dry_run:
         return _say_what_would_be_done(plan, restorer, options, arguments.limit)
@@ -137,14 +135,17 @@ def _run(arguments: argparse.Namespace) -> int:
         f"{restorer.device}",
         file=sys.stderr,
     )
-    results, whole = _Results(MOST_COMPARISONS), True
+    results, whole, ended = _Results(MOST_COMPARISONS), True, False
     try:
         for result in _with_progress(running, len(plan.plans)):
             results.add(result)
+        ended = True
     finally:  # also of a run that was interrupted
         if arguments.report is not None and results.all:
-            whole = _write_report(arguments.report, results.all)
-    _print_summary(results.all)
+            planned = None if ended else len(plan.plans) + len(plan.found.problems)
+            whole = _write_report(arguments.report, results.all, planned)
+        if results.all or ended:
+            _print_summary(results.all)
     _say_what_has_no_views(results.all, options)
     failed = not whole or any(result.status == "failed" for result in results.all)
     return ExitCode.FAILED if failed else ExitCode.OK
@@ -171,7 +172,7 @@ def _options(arguments: argparse.Namespace) -> "BatchOptions":
 
 
 class _Results:
-    """Results in order, with small pictures of as many as a report shows, restored photos before copied ones.
+    """Results in order, with small pictures of as many as a report shows, restored photos before the others.
 
     Those of ten thousand would take a gigabyte.
     """
@@ -179,15 +180,16 @@ class _Results:
     def __init__(self, most: int) -> None:
         self._most = most
         self.all: list[PhotoResult] = []
-        self._shown: dict[str, list[int]] = {"restored": [], "copied": []}
+        self._restored: list[int] = []
+        self._others: list[int] = []
 
     def add(self, result: "PhotoResult") -> None:
         self.all.append(result)
         if result.thumbnails is None:
             return
-        self._shown[result.status].append(len(self.all) - 1)
-        if sum(map(len, self._shown.values())) > self._most:
-            last = (self._shown["copied"] or self._shown["restored"]).pop()
+        (self._restored if result.status == "restored" else self._others).append(len(self.all) - 1)
+        if len(self._restored) + len(self._others) > self._most:
+            last = (self._others or self._restored).pop()
             self.all[last] = replace(self.all[last], thumbnails=None)
 
 
@@ -195,14 +197,14 @@ def _count(number: int, what: str) -> str:
     return f"{number} {what}{'' if number == 1 else 's'}"
 
 
-def _write_report(path: Path, results: "Sequence[PhotoResult]") -> bool:
+def _write_report(path: Path, results: "Sequence[PhotoResult]", stopped_before: int | None) -> bool:
     """False, and a line, if it cannot be written: the photos are there, and the summary has to be."""
     from restore.inference.report import write_report
 
     # Arguments are bytes, too: what is not UTF-8 is escaped.
     command = shlex.join(["restore", *sys.argv[1:]]).encode("utf-8", "surrogateescape")
     try:
-        write_report(path, results, command.decode("utf-8", "backslashreplace"))
+        write_report(path, results, command.decode("utf-8", "backslashreplace"), stopped_before)
     except OutputError as error:
         print(f"restore: {error}", file=sys.stderr)
         return False

@@ -15,7 +15,7 @@ __all__ = [
     "av1_coding",
     "file_boxes",
     "jp2_boxes",
-    "jp2_with_profile",
+    "jp2_with",
     "jpeg_segments",
     "jpeg_with",
     "jpeg_written",
@@ -193,18 +193,39 @@ def jp2_boxes(data: bytes) -> Iterator[tuple[bytes, bytes]]:
         place = end
 
 
-def jp2_with_profile(data: bytes, icc: bytes | None) -> bytes:
-    """Put a colour profile, if there is one, in place of the enumerated colour space of a JP2."""
-    if not icc:
-        return data
+def jp2_with(data: bytes, icc: bytes | None, dpi: tuple[float, float] | None) -> bytes:
+    """A freshly encoded JP2 with a colour profile in place of its enumerated colour space, and with a resolution.
+
+    Args:
+        data: The JP2.
+        icc: The profile, if there is one.
+        dpi: Pixels per inch, across and down, if they are known.
+    """
     parts = []
     for name, box in jp2_boxes(data):
-        place = box.find(b"colr") if name == b"jp2h" else -1
-        if place >= 4:
-            size = struct.unpack_from(">I", box, place - 4)[0]
-            colr = struct.pack(">I4sBBB", 11 + len(icc), b"colr", 2, 0, 0) + icc
-            body = box[8 : place - 4] + colr + box[place - 4 + size :]
-            parts.append(struct.pack(">I4s", 8 + len(body), b"jp2h") + body)
-        else:
+        if name != b"jp2h":
             parts.append(box)
+            continue
+        body, place = box[8:], box.find(b"colr") - 8
+        if icc and place >= 4:
+            size = struct.unpack_from(">I", body, place - 4)[0]
+            body = body[: place - 4] + _box(b"colr", struct.pack(">BBB", 2, 0, 0) + icc) + body[place - 4 + size :]
+        if dpi:
+            (across, across_by, across_ten), (down, down_by, down_ten) = map(_per_metre, dpi)
+            capture = struct.pack(">HHHHbb", down, down_by, across, across_by, down_ten, across_ten)
+            body += _box(b"res ", _box(b"resc", capture))
+        parts.append(_box(b"jp2h", body))
     return b"".join(parts)
+
+
+def _box(name: bytes, content: bytes) -> bytes:
+    return struct.pack(">I4s", 8 + len(content), name) + content
+
+
+def _per_metre(dpi: float) -> tuple[int, int, int]:
+    """Pixels per metre: numerator and denominator, of 16 bits each, and the power of ten."""
+    value, ten = dpi / 0.0254, 0
+    while value > 65535.0:
+        value, ten = value / 10.0, ten + 1
+    by = min(65535, int(65535.0 / value))
+    return max(1, round(value * by)), by, ten

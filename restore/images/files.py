@@ -24,8 +24,10 @@ __all__ = [
     "check_outputs",
     "check_target_folder",
     "identity_of",
+    "one_of",
     "plan_outputs",
     "remove_partial_files",
+    "rights_above",
     "view_of",
     "write_atomically",
 ]
@@ -86,12 +88,13 @@ def plan_outputs(
         for image in images
     ]
     check_collisions(plans)
-    root = _folder_around(out, {image.root for image in images if image.root is not None})
-    if root is not None:
-        raise OutputError(
-            f"{out}: lies inside the source folder {root}, where the next run would take results for sources; "
-            "choose a folder outside it"
-        )
+    roots = {image.root for image in images if image.root is not None}
+    for folder in dict.fromkeys([out, *(plan.target.parent for plan in plans)]):
+        if (root := _folder_around(folder, roots)) is not None:
+            raise OutputError(
+                f"{folder}: lies inside the source folder {root}, where the next run would take results for sources; "
+                "choose an --out folder outside it"
+            )
     return plans
 
 
@@ -105,7 +108,7 @@ def check_collisions(plans: Sequence[PlannedImage], views: Sequence[str] = ()) -
     Raises:
         OutputError: As `plan_outputs`, for results and views. Nothing has been written.
     """
-    is_source = _one_of(plan.source for plan in plans)
+    is_source = one_of(plan.source for plan in plans)
     taken: dict[str, Path] = {}
 
     def check(place: Path) -> str:
@@ -145,7 +148,7 @@ def check_outputs(photos: Iterable[FoundImage], outputs: Iterable[Path], overwri
             folder is in its way.
     """
     photos = list(photos)
-    is_source = _one_of(photo.path for photo in photos)
+    is_source = one_of(photo.path for photo in photos)
     roots = {photo.root for photo in photos if photo.root is not None}
     for output in outputs:
         if is_source(output):
@@ -174,6 +177,31 @@ def identity_of(path: Path) -> tuple[int, int] | None:
     except OSError:
         return None
     return (status.st_dev, status.st_ino) if status.st_ino else None  # some file systems have no numbers
+
+
+def one_of(files: Iterable[Path]) -> Callable[[Path], bool]:
+    """A test whether a place is one of some files, under whatever path."""
+    files = list(files)
+    paths = {os.path.realpath(file) for file in files}
+    identities = {identity_of(file) for file in files} - {None}
+    return lambda place: os.path.realpath(place) in paths or identity_of(place) in identities
+
+
+def rights_above(source: Path, relative: Path) -> int:
+    """What the folders of a picture, up to the one that was searched, let others do with it: bits of a file's mode.
+
+    Args:
+        source: The picture.
+        relative: Its name below the folder that was searched.
+    """
+    mode = 0o777
+    for folder in source.parents[: len(relative.parts)]:
+        with contextlib.suppress(OSError):  # one that cannot be looked at
+            rights = folder.stat().st_mode
+            for others in (0o070, 0o007):
+                if not rights & others & 0o111:  # may not enter
+                    mode &= ~others
+    return mode
 
 
 def check_target_folder(out: Path, needed_bytes: int = 0) -> None:
@@ -247,14 +275,6 @@ def remove_partial_files(folders: Iterable[Path]) -> None:
             for name in fnmatch.filter(os.listdir(folder), f"{PARTIAL_PREFIX}*{_PARTIAL_SUFFIX}"):
                 with contextlib.suppress(OSError):
                     (folder / name).unlink()
-
-
-def _one_of(files: Iterable[Path]) -> Callable[[Path], bool]:
-    """A test whether a place is one of some files, under whatever path."""
-    files = list(files)
-    paths = {os.path.realpath(file) for file in files}
-    identities = {identity_of(file) for file in files} - {None}
-    return lambda place: os.path.realpath(place) in paths or identity_of(place) in identities
 
 
 def _folder_around(place: Path, folders: Iterable[Path]) -> Path | None:

@@ -47,7 +47,7 @@ _HOLDS = {
     "AVIF": _Holds(frozenset({"L", "RGB"}), alpha=True, icc=True, exif=True, xmp=True),
     "BMP": _Holds(frozenset({"1", "L", "P", "RGB"}), dpi=True),
     "PPM": _Holds(frozenset({"1", "L", "RGB"}), sixteen=True),
-    "JPEG2000": _Holds(frozenset({"L", "RGB"}), alpha=True, sixteen=True, icc=True, exif=True, xmp=True),
+    "JPEG2000": _Holds(frozenset({"L", "RGB"}), alpha=True, sixteen=True, icc=True, exif=True, xmp=True, dpi=True),
     "GIF": _Holds(frozenset({"P"}), alpha=True),
     "HEIF": _Holds(frozenset({"L", "RGB"}), alpha=True, icc=True, exif=True, xmp=True),
 }
@@ -180,7 +180,7 @@ def _foreign_block(name: str, data: bytes) -> str:
     words = {
         "FE": "comments", "comment": "comments", "tEXt": "PNG text", "zTXt": "PNG text", "iTXt": "PNG text",
         "gAMA": "PNG gamma", "cHRM": "PNG chromaticities", "tail": "what stands behind the photo, such as a video",
-        "uuid": "JPEG 2000 boxes", "xml ": "JPEG 2000 boxes", "uinf": "JPEG 2000 boxes",
+        **dict.fromkeys(("uuid", "xml ", "uinf", "jp2i", "asoc", "lbl "), "JPEG 2000 boxes"),
     }  # fmt: skip
     if name in _UNDERSTOOD_CHUNKS or data.startswith(_UNDERSTOOD) or data[8:24] in {EXIF_UUID, XMP_UUID}:
         return ""

@@ -50,6 +50,9 @@ _DROPPED_CHUNKS = {b"IHDR", b"PLTE", b"IDAT", b"IEND", b"tRNS", b"hIST", b"acTL"
 # Those that hold for the restored picture as well, though a program that does not know them should not copy them.
 _LASTING_CHUNKS = {b"cHRM", b"gAMA", b"iCCP", b"sBIT", b"sRGB", b"bKGD", b"cICP", b"mDCV", b"cLLI", b"sPLT", b"tIME"}
 _LASTING_CHUNKS |= {b"pCAL", b"sCAL", b"sTER"}
+_CODING_BOXES = {b"jP  ", b"ftyp", b"rreq", b"jp2h", b"jp2c", b"free"}
+# XML, further metadata, rights, and labels of these.
+_LASTING_BOXES = {"uuid", "xml ", "uinf", "jp2i", "asoc", "lbl "}
 _XMP_ORIENTATION = re.compile(rb"(tiff:Orientation\s*(?:=\s*[\"']|>)\s*)[2-8](?=\s*[\"'<])")
 _PHOTOSHOP_THUMBNAILS = {0x0409, 0x040C}
 _IPTC_RESOURCE = 0x0404
@@ -93,6 +96,7 @@ class Metadata:
         max_pixels: The limit that the file was opened under.
         colours: What the profile is about: `GRAY`, `RGB` or `CMYK`.
         colour_type: Of a PNG, as its header has it.
+        bare: Whether a JPEG 2000 is a codestream without the boxes of a file around it.
     """
 
     orientation: int = 1
@@ -111,6 +115,7 @@ class Metadata:
     max_pixels: int = 0
     colours: str = "RGB"
     colour_type: int | None = None
+    bare: bool = False
 
 
 def upright_xmp(xmp: bytes, turned: bool) -> bytes:
@@ -231,6 +236,12 @@ def png_metadata(file: BinaryIO, height: int, width: int) -> tuple[dict[str, Any
         elif name == b"iTXt" and data.startswith(XMP_KEYWORD + b"\0\0"):  # not compressed
             data = upright_xmp(data, orientation != 1)
             fields["xmp"] = data[len(XMP_KEYWORD) + 3 :].split(b"\0", 2)[-1]
+        elif name == b"iTXt" and data.startswith(XMP_KEYWORD + b"\0\1"):
+            packet = _inflated(data[len(XMP_KEYWORD) + 3 :].split(b"\0", 2)[-1])
+            if packet is not None:
+                fields["xmp"] = upright_xmp(packet, orientation != 1)
+                if fields["xmp"] != packet:
+                    data = XMP_KEYWORD + b"\0\0\0\0\0" + fields["xmp"]
         blocks.append((kind.decode("latin-1"), data))
     fields["blocks"] = tuple(blocks)
     notes = [STALE_CREDENTIALS] if "caBX" in unsafe else []
@@ -241,9 +252,9 @@ def png_metadata(file: BinaryIO, height: int, width: int) -> tuple[dict[str, Any
 
 def jp2_metadata(data: bytes) -> tuple[dict[str, Any], list[str]]:
     """The boxes of a JP2 that are about neither its pixels nor their coding, and its colour profile; and notes."""
-    boxes = [(name.decode("latin-1"), box) for name, box in jp2_boxes(data) if name in {b"uuid", b"xml ", b"uinf"}]
-    kept = [(name, box) for name, box in boxes if box[8:24] != _CREDENTIALS_UUID]
-    fields: dict[str, Any] = {"blocks": tuple(kept)}
+    boxes = [(name.decode("latin-1"), box) for name, box in jp2_boxes(data) if name not in _CODING_BOXES]
+    kept = [(name, box) for name, box in boxes if name in _LASTING_BOXES and box[8:24] != _CREDENTIALS_UUID]
+    fields: dict[str, Any] = {"blocks": tuple(kept), "bare": data.startswith(b"\xff\x4f\xff\x51")}
     header = next((box for name, box in jp2_boxes(data) if name == b"jp2h"), b"")
     place = header.find(b"colr")
     if place >= 4 and header[place + 4 : place + 5] == b"\2":  # a profile, not a number of a colour space
@@ -251,7 +262,12 @@ def jp2_metadata(data: bytes) -> tuple[dict[str, Any], list[str]]:
         fields["icc"] = header[place + 7 : place - 4 + size] or None
     uuids = {box[8:24]: box[24:] for name, box in kept if name == "uuid"}
     fields["exif"], fields["xmp"] = uuids.get(EXIF_UUID), uuids.get(XMP_UUID)
-    return fields, [STALE_CREDENTIALS] if len(kept) < len(boxes) else []
+    lost = {name for name, box in boxes if name not in _LASTING_BOXES}
+    credentials = "jumb" in lost or any(box[8:24] == _CREDENTIALS_UUID for _, box in boxes)
+    notes = [STALE_CREDENTIALS] if credentials else []
+    if others := sorted(lost - {"jumb"}):
+        notes.append(f"JPEG 2000 boxes that hold for the picture as it was only are left out: {', '.join(others)}")
+    return fields, notes
 
 
 def pillow_metadata(info: dict[Any, Any], height: int, width: int, decoder_turns: bool = False) -> dict[str, Any]:

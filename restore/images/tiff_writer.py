@@ -19,6 +19,10 @@ from restore.images.tiff_layout import CODING_TAGS, TiffLayout, kept_entries
 __all__ = ["write_tiff"]
 
 _COMPRESSIONS = {1: "none", 5: "lzw", 8: "adobe_deflate", 32946: "deflate", 32773: "packbits", 50000: "zstd"}
+_MAKER_NOTE = 0x927C
+_MOVED_MAKER_NOTE = (
+    "the camera's maker notes stand at another place of the file; what they name by its position cannot be found"
+)
 _LOSSLESS_INSTEAD = "adobe_deflate"
 _CLASSIC_LIMIT = 4_000_000_000
 _AT_A_TIME = 1 << 24  # bytes that are compressed together; it would be 512 MB
@@ -52,6 +56,8 @@ def write_tiff(document: Document, pages: Iterable[Page], quality: int | None) -
             if layout is not None and layout.orientation != 1:
                 kept = _upright(kept)
             entries.append(_without_thumbnails(kept, notes))
+            if any(entry.child is not None and entry.child.find(_MAKER_NOTE) for entry in kept):
+                notes.append(_MOVED_MAKER_NOTE)
             notes += stale
     if len(entries) < document.page_count:
         raise ValueError(f"{len(entries)} of its {document.page_count} pages")

@@ -11,7 +11,7 @@ import numpy as np
 from PIL import Image
 
 from restore.images.colour import Array, as_bits, inks_from, palette_of
-from restore.images.containers import jp2_with_profile, jpeg_with, png_with, segment
+from restore.images.containers import jp2_with, jpeg_with, png_with, segment
 from restore.images.document import Document, Page
 from restore.images.exif import main_directory
 from restore.images.fitting import fitted_metadata
@@ -265,15 +265,18 @@ def _write_jp2(job: _Job) -> bytes:
         bits, planes = job.document.bits, as_bits(planes, job.document.bits)
     if job.quality is not None:
         job.notes.append("JPEG 2000 is written without loss; the quality is not used")
+    bare = job.metadata.bare  # which only a JPEG 2000 is
     data = bytes(
         imagecodecs.jpeg2k_encode(
             planes,
             level=0,
             reversible=True,
-            codecformat="jp2",
+            codecformat="j2k" if bare else "jp2",
             bitspersample=bits,
         )
     )
+    if bare:
+        return data
     if job.document.format == "JPEG2000":
         blocks = [block for _, block in job.metadata.blocks]
     else:
@@ -282,7 +285,7 @@ def _write_jp2(job: _Job) -> bytes:
             for head, value in ((EXIF_UUID, job.metadata.exif), (XMP_UUID, job.metadata.xmp))
             if value
         ]
-    return jp2_with_profile(data, job.metadata.icc) + b"".join(blocks)
+    return jp2_with(data, job.metadata.icc, job.metadata.dpi) + b"".join(blocks)
 
 
 def _write_gif(job: _Job) -> bytes:

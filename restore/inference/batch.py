@@ -20,12 +20,12 @@ import torch
 from restore.errors import OutputError, RestoreError, UnreadableImageError, UsageError
 from restore.images.codec import bleed_under_alpha, encode, encode_document, open_document, read_pages
 from restore.images.document import Array, Document, Page, shown
-from restore.images.files import PlannedImage, check_collisions, identity_of, view_of, write_atomically
+from restore.images.files import PlannedImage, check_collisions, identity_of, rights_above, view_of, write_atomically
 from restore.images.tensors import LEVELS
 from restore.inference.damage import CLEAN_LIMITS, Damage, estimate_damage, has_moved, is_clean
 from restore.inference.journal import Journal, decide_without, state_of
 from restore.inference.outcome import COMPARE, RESIDUAL, BatchOptions, Job, PhotoResult
-from restore.inference.previews import residual, side_by_side, thumbnail, unit_range
+from restore.inference.previews import largest_value, residual, side_by_side, thumbnail, unit_range
 from restore.inference.restorer import Restorer
 from restore.memory import PixelBudget, return_freed_memory
 
@@ -66,6 +66,10 @@ def restore_files(
     batch = _Batch(restorer, options, journal)
     try:
         yield from batch.run(plans)
+    except KeyboardInterrupt:
+        batch.close()
+        yield from batch.ended()  # what was being written is there, and has to be told
+        raise
     finally:
         batch.close()
 
@@ -80,12 +84,13 @@ class _Batch:
         self.auto = options.auto and self.protocol in CLEAN_LIMITS
         self.budget = PixelBudget(_PIXELS_AHEAD)
         self.sources: set[tuple[int, int] | None] = set()
+        self.writing: deque[Future[PhotoResult]] = deque()
         self.reader = ThreadPoolExecutor(1, "restore-read")
         self.writers = ThreadPoolExecutor(options.workers, "restore-write")
 
     def run(self, plans: Sequence[PlannedImage]) -> Iterator[PhotoResult]:
         waiting: deque[Future[Job]] = deque()
-        writing: deque[Future[PhotoResult]] = deque()
+        writing = self.writing
         rest = iter(plans)
         self.sources = {identity_of(plan.source) for plan in plans} - {None}
         while True:
@@ -96,9 +101,22 @@ class _Batch:
             for job in self._restored_together(waiting):
                 writing.append(self.writers.submit(self._finished, job))
             while writing and (writing[0].done() or len(writing) > 2 * self.options.workers):
-                yield writing.popleft().result()
+                yield self._first()
         while writing:
-            yield writing.popleft().result()
+            yield self._first()
+
+    def ended(self) -> Iterator[PhotoResult]:
+        """After an interrupt: what was written meanwhile."""
+        while self.writing:
+            if self.writing[0].cancelled():
+                self.writing.popleft()
+            else:
+                yield self._first()
+
+    def _first(self) -> PhotoResult:
+        result = self.writing[0].result()  # an interrupt while it waits loses nothing
+        self.writing.popleft()
+        return result
 
     def close(self) -> None:  # what is being written is finished, and nothing else
         self.budget.close()
@@ -128,7 +146,8 @@ class _Batch:
             return
         source = job.plan.source
         document = open_document(source, self.options.max_pixels)
-        job.state = state_of(source)
+        state = state_of(source)
+        job.state = replace(state, mode=state.mode & rights_above(source, job.plan.relative))
         job.document, job.notes = document, list(document.notes)
         job.megapixels = document.height * document.width * document.page_count / 1e6
         job.mask = self._mask(job, document, found)
@@ -250,10 +269,14 @@ class _Batch:
             restored: Array = self.restorer.restore(pixels, mask, strength, out)
         else:
             # Floats of any range: the network knows pictures from 0 to 1.
-            scale = max(1.0, float(np.abs(pixels).max()))
-            planes = torch.from_numpy(np.atleast_3d(pixels).astype(np.float32)).permute(2, 0, 1) / scale
-            answer = self.restorer.restore(planes.contiguous(), mask, strength) * scale
+            scale, beyond = largest_value(pixels), np.abs(pixels) > largest_value(pixels)
+            unit = np.clip(np.atleast_3d(pixels).astype(np.float32) / scale, -1.0, 1.0)
+            planes = torch.from_numpy(unit).permute(2, 0, 1).contiguous()
+            answer = self.restorer.restore(planes, mask, strength) * scale
             restored = answer.permute(1, 2, 0).numpy().reshape(pixels.shape).astype(pixels.dtype)
+            restored[beyond] = pixels[beyond]
+            if beyond.any():
+                job.notes.append(f"{beyond.sum()} values beyond {scale:g} are kept as they are: a thousandth at most")
         if mask is not None:  # also where conversion or bleeding would have moved a value
             restored[~mask] = page.pixels[~mask]
         job.network_seconds += time.perf_counter() - start
@@ -271,8 +294,10 @@ class _Batch:
         document, state, target = job.document, job.state, job.plan.target
         if document is None or state is None:
             raise AssertionError("only what was read is written")
-        status: Literal["restored", "copied"] = "copied" if job.copy else "restored"
-        if job.copy and not self._needs_encoding(job):
+        status: Literal["restored", "copied", "converted"] = "restored"
+        if job.copy:
+            status = "converted" if self._needs_encoding(job) else "copied"
+        if status == "copied":
             data = job.plan.source.read_bytes()
             job.notes = [note for note in job.notes if note not in document.notes]  # of what a result would lose
         else:

@@ -191,7 +191,7 @@ class Journal:
         source: Path,
         target: Path,
         state: SourceState,
-        status: Literal["restored", "copied"],
+        status: Literal["restored", "copied", "converted"],
         data: bytes,
         notes: Sequence[str] = (),
         mask: SourceState | None = None,

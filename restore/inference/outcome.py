@@ -20,7 +20,7 @@ __all__ = ["COMPARE", "RESIDUAL", "BatchOptions", "Job", "PhotoResult", "Status"
 RESIDUAL, COMPARE = "residual.png", "compare.jpg"
 """Views: what there is to look at beside a result, named as `restore.images.files.view_of` says."""
 
-Status = Literal["restored", "copied", "skipped", "failed"]
+Status = Literal["restored", "copied", "converted", "skipped", "failed"]
 
 
 @dataclass(frozen=True)
@@ -79,8 +79,9 @@ class PhotoResult:
 
     Attributes:
         source: The photo.
-        target: Its result, there if `status` is `restored` or `copied`.
-        status: `restored`; `copied` (byte for byte: nothing was to be done); `skipped` (see `reason`); `failed`.
+        target: Its result, there if `status` is `restored`, `copied` or `converted`.
+        status: `restored`; `copied` (byte for byte: nothing was to be done); `converted` (nothing was to be done, and
+            stored anew, as another format or quality was asked for); `skipped` (see `reason`); `failed`.
         reason: Why it was not restored.
         notes: What could not be kept, and what went other than planned.
         damage: What was estimated before; None where nobody asked.

@@ -1,8 +1,10 @@
 """What became of every file, as a page to look at, a table or JSON; failures first."""
 
+import contextlib
 import csv
 import io
 import json
+import os
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -10,9 +12,9 @@ from pathlib import Path
 from typing import Any
 
 import restore
-from restore.errors import UsageError
+from restore.errors import OutputError, UsageError
 from restore.images.document import shown
-from restore.images.files import write_atomically
+from restore.images.files import PlannedImage, one_of, write_atomically
 from restore.inference.outcome import PhotoResult, Status
 from restore.inference.page import Comparison, Page, Picture, Row, Section, Table, Value, build_page
 
@@ -20,9 +22,15 @@ __all__ = ["MOST_COMPARISONS", "REPORT_SUFFIXES", "check_report", "summary_of", 
 
 REPORT_SUFFIXES = (".html", ".csv", ".json")
 
-_ORDER: dict[Status, int] = {"failed": 0, "skipped": 1, "restored": 2, "copied": 3}
+_ORDER: dict[Status, int] = {"failed": 0, "skipped": 1, "restored": 2, "converted": 3, "copied": 4}
 MOST_COMPARISONS = 200
 """Photos shown on a page with before and after: beyond, a browser grows slow. The table has all."""
+_MARKS = (
+    b'<meta name="generator" content="restore photos',
+    b'{\n "format": 1,\n "restore": "',
+    b"status,source,target,",
+)
+"""By which an earlier report is known: of a page anywhere in its head, of a table and JSON at the beginning."""
 _COLUMNS = ("status", "source", "target", "reason", "notes", "noise", "blur", "blocking", "megapixels", "seconds")
 
 
@@ -32,32 +40,72 @@ def summary_of(results: Sequence[PhotoResult]) -> str:
     return ", ".join(f"{counts[status]} {status}" for status in _ORDER if counts[status]) or "nothing to do"
 
 
-def check_report(path: Path) -> None:
+def check_report(path: Path, plans: Sequence[PlannedImage] = (), overwrite: bool = False) -> None:
     """Refuse a report that cannot be, before the first photo.
 
+    An earlier report is replaced, and nothing else that is there.
+
+    Args:
+        path: Where it will be.
+        plans: The photos and their results.
+        overwrite: Whether any other file that is there may be replaced. Sources never are.
+
     Raises:
-        UsageError: Its suffix is not one of `REPORT_SUFFIXES`.
+        UsageError: Its suffix is not one of `REPORT_SUFFIXES`, or it is a folder.
+        OutputError: It is a source or a result, or another file that is there.
     """
     if path.suffix.lower() not in REPORT_SUFFIXES:
         raise UsageError(f"{path}: a report ends in {', '.join(REPORT_SUFFIXES)}")
+    if os.path.isdir(path):  # noqa: PTH112  # Path.is_dir may raise
+        raise UsageError(f"{path}: is a folder; --report needs a file")
+    if one_of(plan.source for plan in plans)(path):
+        raise OutputError(f"{shown(path)}: is a photo to restore; choose another name for the report")
+    if one_of(plan.target for plan in plans)(path):
+        raise OutputError(f"{shown(path)}: is where a result goes; choose another name for the report")
+    if os.path.lexists(path) and not overwrite and not _is_report(path):
+        raise OutputError(
+            f"{shown(path)}: is there already, and no report of a run; choose another name, or --overwrite"
+        )
 
 
-def write_report(path: Path, results: Sequence[PhotoResult], command: str = "") -> None:
+def _is_report(path: Path) -> bool:
+    """Whether a file is an earlier report, or empty."""
+    try:
+        with path.open("rb") as file:
+            head = file.read(2048)
+    except OSError:
+        return False
+    return not head or any(mark in head if mark.startswith(b"<") else head.startswith(mark) for mark in _MARKS)
+
+
+def write_report(
+    path: Path, results: Sequence[PhotoResult], command: str = "", stopped_before: int | None = None
+) -> None:
     """Write a report of a run.
 
     Args:
         path: `.html`, `.csv` or `.json`.
         results: Of every photo.
         command: What was run, for the page.
+        stopped_before: Of a run that was interrupted, how many photos it would have come to; None for a whole one.
 
     Raises:
-        UsageError: Another suffix.
         OutputError: The file cannot be written.
     """
-    check_report(path)
     ordered = sorted(results, key=lambda result: _ORDER[result.status])
     make = {".html": _page, ".csv": _csv, ".json": _json}[path.suffix.lower()]
-    write_atomically(path, make(ordered, command).encode("utf-8", "backslashreplace"))
+    content = make(ordered, command, stopped_before).encode("utf-8", "backslashreplace")
+    write_atomically(path, content, _rights(results))
+
+
+def _rights(results: Sequence[PhotoResult]) -> int:
+    """Who may look at a page: who may look at all the photos that are shown on it."""
+    mode = 0o666
+    for result in results:
+        if result.thumbnails is not None:
+            with contextlib.suppress(OSError):  # gone since
+                mode &= result.target.stat().st_mode
+    return mode
 
 
 def _row(result: PhotoResult) -> dict[str, Any]:
@@ -81,18 +129,20 @@ def _reason(result: PhotoResult) -> str:
     return result.reason.removeprefix(f"{shown(result.source)}: ")
 
 
-def _json(results: Sequence[PhotoResult], command: str) -> str:
+def _json(results: Sequence[PhotoResult], command: str, stopped_before: int | None) -> str:
     content = {
         "format": 1,
         "restore": restore.__version__,
         "command": command,
+        "complete": stopped_before is None,
+        "planned": len(results) if stopped_before is None else stopped_before,
         "summary": dict(Counter(result.status for result in results)),
         "photos": [_row(result) for result in results],
     }
     return json.dumps(content, indent=1) + "\n"
 
 
-def _csv(results: Sequence[PhotoResult], _command: str) -> str:
+def _csv(results: Sequence[PhotoResult], _command: str, _stopped_before: int | None) -> str:
     buffer = io.StringIO()
     writer = csv.DictWriter(buffer, _COLUMNS, lineterminator="\n")
     writer.writeheader()
@@ -102,13 +152,13 @@ def _csv(results: Sequence[PhotoResult], _command: str) -> str:
     return buffer.getvalue()
 
 
-def _page(results: Sequence[PhotoResult], command: str) -> str:
+def _page(results: Sequence[PhotoResult], command: str, stopped_before: int | None) -> str:
     shown_results = [result for result in results if result.thumbnails is not None]
     sections = []
     if shown_results:
         paragraphs = ["Left of the divider the photo as it came, right of it as it is now; both made small."]
         comparisons = [_comparison(result) for result in shown_results[:MOST_COMPARISONS]]
-        made = sum(result.status in {"restored", "copied"} for result in results)
+        made = sum(result.status in {"restored", "converted", "copied"} for result in results)
         if len(comparisons) < made:
             paragraphs.append(f"{len(comparisons)} of {made} photos; the table below has all.")
         sections.append(Section("Before and after", paragraphs, comparisons))
@@ -116,6 +166,9 @@ def _page(results: Sequence[PhotoResult], command: str) -> str:
     columns = ("photo", "became", "why, and what else there is to say", "noise", "megapixels", "seconds")
     caption = "Every photo, failures first; noise is the estimated standard deviation, of 255"
     lead = [f"{summary_of(results)}."] + ([f"Made by: {command}"] if command else [])
+    if stopped_before is not None:
+        done = f"{len(results)} of {stopped_before} photos"
+        lead.insert(0, f"Stopped before the end: this page has {done}. The same command goes on.")
     page = Page(
         "What became of the photos",
         lead,

@@ -1,5 +1,6 @@
 """`restore photos`: what it says, what it returns, and that no argument ends in a traceback."""
 
+import json
 import os
 import shlex
 import sys
@@ -12,7 +13,7 @@ from restore.cli import photos
 from restore.cli.main import main
 from restore.errors import ExitCode
 from restore.images.formats import FORMATS, RAW_SUFFIXES
-from restore.inference.outcome import PhotoResult
+from restore.inference.outcome import Job, PhotoResult
 from tests.helpers.networks import write_bundle
 from tests.helpers.photos import write_photos
 
@@ -160,6 +161,74 @@ def test_a_report_that_cannot_be_written_hides_neither_the_summary_nor_an_interr
     monkeypatch.setattr(photos, "_with_progress", interrupted)
     assert main(command) == ExitCode.INTERRUPTED
     assert "interrupted; what was written is whole" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("suffix", [".html", ".csv", ".json"])
+def test_a_report_replaces_earlier_reports_and_nothing_else(
+    command: list[str], suffix: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (source,) = write_photos(Path("in"), 1)
+    Path(f"photo{suffix}").write_bytes(source.read_bytes())
+    Path(f"mine{suffix}").write_text("date,place\n", encoding="utf-8")
+    alone = ["photos", f"photo{suffix}", *command[2:]]
+    for arguments, message in (
+        ([*command, "--report", f"mine{suffix}"], "is there already, and no report"),
+        ([*alone, "--report", f"photo{suffix}"], "is a photo to restore"),
+        ([*alone, "--report", f"photo{suffix}", "--overwrite"], "is a photo to restore"),
+        ([*alone, "--report", f"out/photo{suffix}"], "is where a result goes"),
+    ):
+        assert main(arguments) == ExitCode.USAGE
+        assert message in capsys.readouterr().err
+    assert Path(f"photo{suffix}").read_bytes() == source.read_bytes()
+    assert Path(f"mine{suffix}").read_text(encoding="utf-8") == "date,place\n"
+    assert not Path("out").exists()
+    assert main([*command, "--report", f"new{suffix}"]) == ExitCode.OK
+    assert main([*command, "--report", f"new{suffix}"]) == ExitCode.OK
+    assert "done before" in Path(f"new{suffix}").read_text(encoding="utf-8")
+    assert main([*command, "--report", f"mine{suffix}", "--overwrite"]) == ExitCode.OK
+    assert "restored" in Path(f"mine{suffix}").read_text(encoding="utf-8")
+
+
+def test_an_interrupted_run_reports_what_was_written_and_that_it_stopped(
+    command: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from restore.inference.batch import _Batch
+
+    write_photos(Path("in"), 9)
+    restored, count = _Batch._restore, 0
+
+    def interrupted(batch: _Batch, job: Job) -> None:
+        nonlocal count
+        count += 1
+        if count > 4:
+            raise KeyboardInterrupt
+        restored(batch, job)
+
+    monkeypatch.setattr(_Batch, "_restore", interrupted)
+    monkeypatch.setattr(_Batch, "_may_share", lambda *_: False)
+    assert main([*command, "--report", "r.json"]) == ExitCode.INTERRUPTED
+    assert "4 restored" in capsys.readouterr().err
+    report = json.loads(Path("r.json").read_text(encoding="utf-8"))
+    assert (report["complete"], report["planned"], report["summary"]) == (False, 9, {"restored": 4})
+    assert sorted(path.name for path in Path("out").glob("*.png")) == [f"{number:02}.png" for number in range(4)]
+    monkeypatch.undo()
+
+
+def test_the_page_of_an_interrupted_run_says_so(tmp_path: Path) -> None:
+    from restore.inference.report import write_report
+
+    result = PhotoResult(Path("a.png"), tmp_path / "a.png", "restored")
+    write_report(tmp_path / "r.html", [result], stopped_before=7)
+    assert "Stopped before the end: this page has 1 of 7 photos." in (tmp_path / "r.html").read_text(encoding="utf-8")
+
+
+def test_a_page_may_be_read_by_those_who_may_read_its_photos(command: list[str]) -> None:
+    for path in write_photos(Path("in"), 2):
+        path.chmod(0o644)
+    assert main([*command, "--report", "open.html"]) == ExitCode.OK
+    Path("in/01.png").chmod(0o600)
+    assert main([*command, "--report", "r.html", "--overwrite"]) == ExitCode.OK
+    assert (Path("open.html").stat().st_mode & 0o777, Path("r.html").stat().st_mode & 0o777) == (0o644, 0o600)
 
 
 def test_thumbnails_are_kept_of_the_photos_that_a_report_shows() -> None:

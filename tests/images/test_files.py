@@ -100,6 +100,11 @@ def a_file_as_target(folder: Path) -> tuple[list[FoundImage], Path]:
     return find_images([folder / "one"]), folder / "out"
 
 
+def a_source_folder_below_the_target(folder: Path) -> tuple[list[FoundImage], Path]:
+    touch(folder, "Photos/Photos/a.png")
+    return find_images([folder / "Photos"]), folder
+
+
 @pytest.mark.parametrize(
     ("case", "message"),
     [
@@ -110,6 +115,7 @@ def a_file_as_target(folder: Path) -> tuple[list[FoundImage], Path]:
         (the_folder_of_another_source, r"out/a\.png: would replace a source"),
         (a_source_by_another_name, r"out/a\.png: would replace a source"),
         (a_file_as_target, "out: is a file"),
+        (a_source_folder_below_the_target, r"Photos: lies inside the source folder .*Photos"),
     ],
 )
 def test_a_plan_that_would_lose_something_is_refused_and_nothing_is_written(

@@ -11,7 +11,7 @@ from PIL import Image
 
 from restore.errors import UnsupportedImageError
 from restore.images.codec import open_document, read_pages
-from restore.images.containers import jp2_with_profile
+from restore.images.containers import jp2_with
 from tests.helpers.documents import noise, opened, returned
 
 PROFILE = np.random.default_rng(0).bytes(100_000)
@@ -41,7 +41,7 @@ def test_of_a_webp_film_the_first_picture_says_whether_it_is_lossless(lossless: 
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
 def test_jpeg_2000_is_read_behind_a_large_profile(dtype: type, tmp_path: Path) -> None:
     data = bytes(imagecodecs.jpeg2k_encode(noise(dtype), level=0, reversible=True, codecformat="jp2"))
-    (path := tmp_path / "a.jp2").write_bytes(jp2_with_profile(data, PROFILE))
+    (path := tmp_path / "a.jp2").write_bytes(jp2_with(data, PROFILE, None))
     document = open_document(path)
     assert document.metadata.icc == PROFILE
     np.testing.assert_array_equal(next(read_pages(document)).pixels, noise(dtype))

@@ -240,6 +240,19 @@ def test_who_may_not_read_a_source_may_not_read_its_result(status: str, tmp_path
     assert {stat.S_IMODE(path.stat().st_mode) for path in written} == {0o600}
 
 
+def test_what_only_its_folder_kept_private_stays_private(tmp_path: Path) -> None:
+    for folder, rights in (("open", 0o755), ("private", 0o700), ("private/below", 0o755), ("group", 0o750)):
+        for source in write_photos(tmp_path / "in" / folder, 1):
+            source.chmod(0o644)
+        (tmp_path / "in" / folder).chmod(rights)
+    run(tmp_path / "in", tmp_path / "out")
+    found = {
+        path.parent.relative_to(tmp_path / "out").as_posix(): stat.S_IMODE(path.stat().st_mode)
+        for path in (tmp_path / "out").rglob("*.png")
+    }
+    assert found == {"open": 0o644, "private": 0o600, "private/below": 0o600, "group": 0o640}
+
+
 def test_one_result_that_cannot_be_looked_at_stops_nothing(tmp_path: Path) -> None:
     write_photos(tmp_path / "in", 2)
     out = tmp_path / "out"
