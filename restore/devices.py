@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Literal
+from typing import Literal, get_args
 
 import torch
 
@@ -122,8 +122,11 @@ def choose_precision(choice: PrecisionChoice, device: torch.device) -> Precision
         The precision, in Lightning's words.
 
     Raises:
+        UsageError: There is no such precision.
         PrecisionError: The device has no such arithmetic.
     """
+    if choice not in get_args(PrecisionChoice):
+        raise UsageError(f"precision {choice!r}: use one of {', '.join(get_args(InferenceChoice))}")
     if choice == "auto":
         if has_fast_bfloat16(device):
             return "bf16-mixed"

@@ -118,7 +118,7 @@ def test_without_a_configuration_fit_is_the_denoiser_on_sample_photos() -> None:
     assert load_bundle(run / "bundle").card.training["photos"] == 5
 
 
-def test_testing_and_predicting_take_a_checkpoint() -> None:
+def test_testing_and_predicting_take_a_checkpoint(capsys: pytest.CaptureFixture[str]) -> None:
     run = fit("-c", "denoise", "-c", "debug")
     checkpoint = str(run / "checkpoints" / "last.ckpt")
     write_photos(Path("whole"), 2)
@@ -128,6 +128,21 @@ def test_testing_and_predicting_take_a_checkpoint() -> None:
     written = sorted(path.relative_to("runs").as_posix() for path in Path("runs").rglob("predictions/*/*.png"))
     assert len(written) == 6
     assert written[0].endswith("predictions/noise15/00.png.png")
+    others = [
+        "-c",
+        "denoise",
+        "-c",
+        "debug",
+        "--ckpt_path",
+        checkpoint,
+        "--model.init_args.network.init_args.fill",
+        "smooth",
+    ]
+    assert main(["validate", *others]) == ExitCode.OK  # a setting without weights
+    capsys.readouterr()
+    others[-2:] = ["--model.init_args.network.init_args.widths", "[8,24]"]
+    assert main(["validate", *others]) != ExitCode.OK
+    assert f"{checkpoint}: holds weights of another network; name the config.yaml" in capsys.readouterr().err
 
 
 def test_the_wandb_overlay_writes_an_offline_run_with_scores_settings_and_panels() -> None:

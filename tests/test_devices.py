@@ -150,3 +150,8 @@ def test_torch_that_does_not_say_whose_the_cpu_is_is_believed(monkeypatch: pytes
     monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda: False, raising=False)
     monkeypatch.delattr(torch.cpu, "get_capabilities", raising=False)
     assert choose_precision("auto", CPU) == "bf16-mixed"
+
+
+def test_a_precision_that_does_not_exist_is_refused_by_name() -> None:
+    with pytest.raises(UsageError, match="precision 'bf16': use one of auto, fast, 32"):
+        choose_precision("bf16", torch.device("cpu"))  # type: ignore[arg-type]  # as from Python

@@ -13,7 +13,7 @@ from restore.benchmark.quality import INPUT, Cell, Contender
 from restore.benchmark.sets import TestSet
 from restore.benchmark.timing import macs_per_pixel, median_seconds, memory_of
 from restore.inference.guard import LIMIT
-from restore.inference.protocols import SIGMAS, Condition, build_protocol
+from restore.inference.protocols import SHARES, SIGMAS, Condition, build_protocol
 from restore.inference.restorer import Restorer
 from restore.seeds import generator_for
 
@@ -40,7 +40,7 @@ class Plan:
     restorers: dict[str, Restorer]
     protocols: Sequence[str] = ()
     sigmas: Sequence[float] = SIGMAS
-    shares: Sequence[float] = (0.01, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6)
+    shares: Sequence[float] = SHARES
     seeds: Sequence[int] = (0,)
     classical: Literal["all", "fast", "none"] = "fast"
 

@@ -1,26 +1,50 @@
 """From a training run to a bundle."""
 
 import importlib.metadata
+import logging
 import pickle
 import platform
 import subprocess
 import time
+import warnings
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import lightning.pytorch as pl
 import torch
+from lightning.pytorch.callbacks import ModelCheckpoint
 
 from restore.callbacks.folders import run_folder
-from restore.errors import BundleError
-from restore.models import UNet
+from restore.errors import BundleError, UsageError
+from restore.models import RestorationNetwork, UNet
 from restore.models.bundle import ModelCard, load_bundle, network_entry, save_bundle, write_card
 from restore.models.int8 import measure_ranges
 
-__all__ = ["SaveBundle", "bundle_from_checkpoint"]
+__all__ = ["BestCheckpoint", "SaveBundle", "bundle_from_checkpoint", "check_checkpoint"]
+
+_log = logging.getLogger(__name__)
 
 _PACKAGES = ("restore", "torch", "lightning", "torchmetrics", "albumentations")
+
+
+class BestCheckpoint(ModelCheckpoint):
+    """Lightning's, but a resumed run, which writes into a folder of its own, remembers the best of the one before."""
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Go on with the best so far; it stays where it is, and is no longer removed when a better one comes."""
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "The dirpath has changed from")
+            super().load_state_dict(state_dict)
+        best = state_dict["best_model_path"]
+        if self.dirpath != state_dict.get("dirpath") and best and Path(best).is_file():
+            self.best_model_score = state_dict["best_model_score"]
+            self.best_k_models = {best: state_dict["best_model_score"]}
+            self.kth_best_model_path, self.kth_value = best, state_dict["best_model_score"]
+
+    def _remove_checkpoint(self, trainer: pl.Trainer, filepath: str) -> None:
+        if self.dirpath is None or Path(filepath).parent == Path(self.dirpath):
+            super()._remove_checkpoint(trainer, filepath)
 
 
 class SaveBundle(pl.Callback):
@@ -100,13 +124,45 @@ class SaveBundle(pl.Callback):
         self._seconds_before = float(checkpoint.get("training_seconds", 0.0))
 
     def on_fit_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Write the bundle of the best checkpoint."""
+        """Write the bundle of the best checkpoint; of the last one, if none was ever validated."""
+        if not trainer.is_global_zero or trainer.fast_dev_run:  # type: ignore[attr-defined]  # Lightning's own
+            return
         best = getattr(trainer.checkpoint_callback, "best_model_path", "")
-        if best and trainer.is_global_zero:
-            bundle_from_checkpoint(Path(best), self._folder)
+        last = getattr(trainer.checkpoint_callback, "last_model_path", "")
+        if best or last:
+            bundle_from_checkpoint(Path(best or last), self._folder)
+        if not best:
+            what = f"the bundle is of the last step, {last}" if last else "there is no checkpoint, and so no bundle"
+            _log.warning("The training ended before its first validation: %s", what)
 
     def _elapsed(self) -> float:
         return self._seconds_before + (time.monotonic() - self._started if self._started else 0.0)
+
+
+def check_checkpoint(path: Path, network: RestorationNetwork | None = None) -> None:
+    """Refuse what is no checkpoint of `restore fit`, or one of another network.
+
+    Args:
+        path: The file.
+        network: Into which its weights are to go, if that is known.
+
+    Raises:
+        UsageError: It is not there, is something else, or has weights of other names or shapes.
+    """
+    if not path.is_file():
+        raise UsageError(f"--ckpt_path: {path}: no such file")
+    try:
+        state = torch.load(path, map_location="cpu", weights_only=True)["state_dict"]
+    except Exception as error:  # whatever the many formats that torch tries to read may raise
+        raise UsageError(f"--ckpt_path: {path}: not a checkpoint of `restore fit`") from error
+    if network is None:
+        return
+    theirs = {key.removeprefix("network."): value.shape for key, value in state.items() if key.startswith("network.")}
+    ours = {key: value.shape for key, value in network.state_dict().items()}
+    if theirs != ours:
+        raise UsageError(
+            f"--ckpt_path: {path}: holds weights of another network; name the config.yaml in its run's folder"
+        )
 
 
 def bundle_from_checkpoint(checkpoint: Path, folder: Path) -> None:

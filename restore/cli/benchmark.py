@@ -44,13 +44,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         choices=PROTOCOL_NAMES,
         help="damage to score on; what each bundle is meant for, and clean pictures, if left out",
     )
-    parser.add_argument("--sigma", nargs="+", type=float, default=[15.0, 25.0, 50.0], help="noise levels, of 255")
+    parser.add_argument("--sigma", nargs="+", type=float, help="noise levels, of 255 (default: 15 25 50)")
     parser.add_argument(
         "--share",
         nargs="+",
         type=float,
-        default=[0.01, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6],
-        help="borders of the bins of holes-by-share",
+        help="borders of the bins of holes-by-share (default: 0.01 0.1 0.2 ... 0.6)",
     )
     parser.add_argument("--seed", nargs="+", type=int, default=[0], help="of the damage; several give a spread")
     parser.add_argument(
@@ -143,6 +142,7 @@ def _score(arguments: argparse.Namespace, report: "Report", console: "Console") 
     from restore.benchmark.plan import Plan, plan_cells, time_method
     from restore.benchmark.quality import INPUT, measure
     from restore.benchmark.sets import open_set
+    from restore.inference.protocols import NOISE_PROTOCOLS, SHARES, SIGMAS
     from restore.inference.restorer import Restorer
 
     plan = Plan(
@@ -152,12 +152,21 @@ def _score(arguments: argparse.Namespace, report: "Report", console: "Console") 
             for bundle in arguments.bundle
         },
         arguments.protocol or (),
-        arguments.sigma,
-        arguments.share,
+        arguments.sigma or SIGMAS,
+        arguments.share or SHARES,
         arguments.seed,
         arguments.classical,
     )
     cells = list(plan_cells(plan))
+    named = {cell.protocol.name for cell in cells}
+    for option, given, protocols in (
+        ("--sigma", arguments.sigma, NOISE_PROTOCOLS),
+        ("--share", arguments.share, ("holes-by-share",)),
+    ):
+        if given and not named & set(protocols):
+            raise UsageError(
+                f"{option}: {', '.join(sorted(named))}: levels of their own; it is for {' and '.join(protocols)}"
+            )
     report.add_sets(plan.sets)
     todo = [cell for cell in cells if report.store.find(cell) is None]
     console.print(f"{len(cells)} table cells to score, {len(cells) - len(todo)} of them done before")

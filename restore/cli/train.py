@@ -10,7 +10,7 @@ from pathlib import Path
 
 import lightning.pytorch as pl
 import torch
-from lightning.pytorch.callbacks import LearningRateMonitor, ModelCheckpoint
+from lightning.pytorch.callbacks import LearningRateMonitor
 from lightning.pytorch.cli import ArgsType, LightningArgumentParser, LightningCLI, SaveConfigCallback
 from lightning.pytorch.loggers import WandbLogger
 from lightning.pytorch.utilities import rank_zero_info
@@ -19,7 +19,14 @@ from lightning.pytorch.utilities import rank_zero_info
 import restore.corruption
 import restore.losses
 import restore.models  # noqa: F401  # see above
-from restore.callbacks import AverageWeights, LogRestorations, SaveBundle, WriteRestorations
+from restore.callbacks import (
+    AverageWeights,
+    BestCheckpoint,
+    LogRestorations,
+    SaveBundle,
+    WriteRestorations,
+    check_checkpoint,
+)
 from restore.callbacks.folders import run_folder
 from restore.data import CorruptingDataModule
 from restore.devices import PrecisionChoice, choose_device, choose_precision
@@ -32,7 +39,6 @@ _EXPECTED_WARNINGS = (
     "LightningCLI's args parameter",  # our main passes on what stands after `restore`
     ".*isinstance.treespec, LeafSpec",  # inside Lightning 2.6 with torch 2.15
     ".*does not have many workers",  # with the photos in memory, none is what is fastest
-    "The dirpath has changed from",  # a resumed run writes into a folder of its own
     "You requested to overfit but enabled train",  # what the overlay `overfit` asks for
     "Precision .* is not supported by the model summary",  # it counts bytes as for float32, and says so
     "The number of training batches",  # fewer steps an epoch than between two log lines: nothing to do about it
@@ -54,7 +60,7 @@ class RestoreCLI(LightningCLI):
             ("precision", "trainer.accelerator"), "trainer.precision", compute_fn=_resolve_precision, apply_on="parse"
         )
         parser.add_lightning_class_args(AverageWeights, "average")
-        parser.add_lightning_class_args(ModelCheckpoint, "checkpoint")
+        parser.add_lightning_class_args(BestCheckpoint, "checkpoint")
         parser.add_lightning_class_args(LogRestorations, "panels")
         parser.add_lightning_class_args(SaveBundle, "bundle")
         parser.add_lightning_class_args(WriteRestorations, "predictions")
@@ -69,13 +75,26 @@ class RestoreCLI(LightningCLI):
             }
         )
 
+    def _parse_ckpt_path(self) -> None:
+        """Refuse what is no checkpoint; Lightning would look here for settings, which ours do not hold."""
+        checkpoint = self.config[self.config.subcommand].get("ckpt_path")
+        if _is_file(checkpoint):
+            check_checkpoint(Path(checkpoint))
+
     def before_instantiate_classes(self) -> None:
-        """Say what `auto` came to, and refuse a checkpoint that is not there before anything is made."""
+        """Say what `auto` came to, and refuse to score a network without weights, before anything is made."""
         config = self.config[self.subcommand]
         checkpoint = config.get("ckpt_path")
-        if checkpoint and checkpoint.endswith(".ckpt") and not Path(checkpoint).is_file():
-            raise UsageError(f"--ckpt_path: {checkpoint}: no such file")
+        if not checkpoint and self.subcommand != "fit" and not config.model.init_args.get("init_from"):
+            raise UsageError(f"--ckpt_path: name the checkpoint to {self.subcommand}; without one, weights are random")
         rank_zero_info(f"Precision: {config.trainer.precision} (asked for: {config.precision})")
+
+    def instantiate_classes(self) -> None:
+        """Make everything, and refuse a checkpoint of another network."""
+        super().instantiate_classes()
+        checkpoint = self.config[self.subcommand].get("ckpt_path")
+        if _is_file(checkpoint) and isinstance(self.model, RestorationTask):
+            check_checkpoint(Path(checkpoint), self.model.network)
 
 
 class SaveConfig(SaveConfigCallback):
@@ -153,6 +172,12 @@ def _readable(message: str) -> str:
     noise = ("Does not validate against", "Subtypes:", "Errors:", "Given value", "- Expected a <class 'NoneType'>")
     lines = (line.strip() for line in message.splitlines())
     return " ".join(line.removeprefix("- ") for line in lines if line and not line.startswith(noise))
+
+
+def _is_file(checkpoint: str | None) -> bool:
+    """Whether that is a path of this computer, and not a word of Lightning's (`last`) or a place elsewhere."""
+    words = {None, "", "best", "last", "hpc"}
+    return checkpoint not in words and not str(checkpoint).startswith("registry") and "://" not in str(checkpoint)
 
 
 def _resolve_precision(choice: PrecisionChoice, accelerator: object) -> str:

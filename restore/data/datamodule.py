@@ -1,6 +1,7 @@
 """A folder of clean photos as training, validation and test batches, with the damage added on the way."""
 
 import logging
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -128,8 +129,12 @@ class RestorationDataModule(CorruptingDataModule):
 
     def _split(self) -> tuple[list[FoundImage], list[FoundImage]]:
         photos = sample_photos() if self.photos_dir is None else _photos_in(self.photos_dir, "data.photos_dir")
+        if self.test_dir is not None and self.test_dir.is_dir():  # it may come later
+            _refuse_common(photos, _photos_in(self.test_dir, "data.test_dir"), "data.test_dir")
         if self.val_dir is not None:
-            return photos, _photos_in(self.val_dir, "data.val_dir")
+            val = _photos_in(self.val_dir, "data.val_dir")
+            _refuse_common(photos, val, "data.val_dir")
+            return photos, val
         parts = split_photos(photos, self.val_share, self.seed)
         return parts["train"], parts["val"]
 
@@ -138,6 +143,17 @@ class RestorationDataModule(CorruptingDataModule):
         cached = store.preload(self.cache_mib)
         _log.info("%d %s photos, %s", len(store), purpose, "in memory" if cached else "decoded as they are needed")
         return store
+
+
+def _refuse_common(training: Sequence[FoundImage], held_out: Sequence[FoundImage], option: str) -> None:
+    """Scores on photos of training say nothing."""
+    places = {os.path.realpath(photo.path) for photo in training}
+    common = [photo.path for photo in held_out if os.path.realpath(photo.path) in places]
+    if common:
+        raise DataError(
+            f"{option}: {len(common)} of its {len(held_out)} photos are in data.photos_dir too, such as {common[0]}; "
+            "put them into separate folders"
+        )
 
 
 def _photos_in(folder: Path, option: str) -> list[FoundImage]:

@@ -32,7 +32,7 @@ from restore.inference.baselines import (
     wiener_deconvolution,
 )
 
-__all__ = ["NOISE_PROTOCOLS", "PROTOCOLS", "SIGMAS", "Condition", "Protocol", "build_protocol"]
+__all__ = ["NOISE_PROTOCOLS", "PROTOCOLS", "SHARES", "SIGMAS", "Condition", "Protocol", "build_protocol"]
 
 PROTOCOLS: dict[str, str] = {
     "gaussian-awgn": "white Gaussian noise, neither clipped nor rounded: that of the published tables",
@@ -51,7 +51,8 @@ NOISE_PROTOCOLS = ("gaussian-awgn", "clipped-8bit")
 SIGMAS = (15.0, 25.0, 50.0)
 """Noise levels of the published tables, of 255."""
 
-_SHARES = (0.01, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6)
+SHARES = (0.01, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6)
+"""Borders of the bins of `holes-by-share`."""
 
 
 @dataclass(frozen=True)
@@ -81,7 +82,7 @@ class Protocol:
     conditions: tuple[Condition, ...]
 
 
-def build_protocol(name: str, sigmas: Sequence[float] = SIGMAS, shares: Sequence[float] = _SHARES) -> Protocol:
+def build_protocol(name: str, sigmas: Sequence[float] = SIGMAS, shares: Sequence[float] = SHARES) -> Protocol:
     """Look a protocol up.
 
     Args:

@@ -5,7 +5,7 @@ import torch
 from lightning.pytorch.callbacks import ModelCheckpoint
 from torch.optim.swa_utils import AveragedModel
 
-from restore.callbacks import AverageWeights, LogRestorations, SaveBundle, WriteRestorations
+from restore.callbacks import AverageWeights, BestCheckpoint, LogRestorations, SaveBundle, WriteRestorations
 from restore.callbacks.bundles import bundle_from_checkpoint
 from restore.corruption import GaussianNoise
 from restore.errors import BundleError, UsageError
@@ -84,6 +84,63 @@ def test_a_card_says_what_bundle_a_training_started_from(tmp_path: Path) -> None
     trainer.fit(task, small_data(tmp_path / "photos"))
     expected = {"bundle": "first", "weights_sha256": load_bundle(first).card.weights_sha256}
     assert load_bundle(tmp_path / "second").card.training["started_from"] == expected
+
+
+@pytest.mark.filterwarnings("ignore:.*could not find the monitored key")
+def test_a_training_that_ends_before_its_first_validation_has_a_bundle_of_its_last_step(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    write_photos(tmp_path / "photos", 6)
+    checkpoints = BestCheckpoint(tmp_path / "checkpoints", monitor="val/psnr", mode="max", save_last=True)
+    trainer = quiet_trainer(
+        tmp_path, max_steps=1, enable_checkpointing=True, callbacks=[checkpoints, SaveBundle(tmp_path / "bundle")]
+    )
+    trainer.fit(DenoisingAutoencoder(small_unet()), small_data(tmp_path / "photos"))
+    assert load_bundle(tmp_path / "bundle").card.training["steps"] == 1
+    assert "ended before its first validation: the bundle is of the last step" in caplog.text
+
+
+def test_a_resumed_training_remembers_the_best_of_the_one_before(tmp_path: Path) -> None:
+    first = BestCheckpoint(tmp_path / "one", monitor="val/psnr", mode="max")
+    first.best_model_path, first.best_model_score = str(tmp_path / "one" / "best.ckpt"), torch.tensor(30.0)
+    first.dirpath = str(tmp_path / "one")
+    state = first.state_dict()
+    second = BestCheckpoint(tmp_path / "two", monitor="val/psnr", mode="max")
+    second.load_state_dict(state)
+    assert second.best_k_models == {}, "a file that is gone is not the best"
+    (tmp_path / "one").mkdir()
+    (tmp_path / "one" / "best.ckpt").touch()
+    second.load_state_dict(state)
+    trainer = quiet_trainer(tmp_path)
+    assert not second.check_monitor_top_k(trainer, torch.tensor(29.0))
+    assert second.check_monitor_top_k(trainer, torch.tensor(31.0))
+    assert second.best_model_path == str(tmp_path / "one" / "best.ckpt")
+    second._remove_checkpoint(trainer, second.best_model_path)
+    assert (tmp_path / "one" / "best.ckpt").exists(), "the other run's"
+
+
+def test_a_resumed_run_ends_in_the_bundle_of_the_best_step_of_all(tmp_path: Path) -> None:
+    write_photos(tmp_path / "photos", 6)
+
+    def fit(folder: str, epochs: int, checkpoint: str | None = None) -> None:
+        torch.manual_seed(0)
+        trainer = quiet_trainer(
+            tmp_path,
+            max_epochs=epochs,
+            enable_checkpointing=True,
+            callbacks=[
+                BestCheckpoint(tmp_path / folder, monitor="val/psnr", mode="max", save_last=True),
+                SaveBundle(tmp_path / folder / "bundle"),
+            ],
+        )
+        # Nothing is learnt, so no later epoch is better than the first.
+        task = DenoisingAutoencoder(small_unet(), optimizer=lambda parameters: torch.optim.SGD(parameters, lr=0.0))
+        trainer.fit(task, small_data(tmp_path / "photos"), ckpt_path=checkpoint)
+
+    fit("one", 1)
+    fit("two", 3, str(tmp_path / "one" / "last.ckpt"))
+    before, after = (load_bundle(tmp_path / folder / "bundle").card for folder in ("one", "two"))
+    assert after.training["steps"] == before.training["steps"] == 4
 
 
 def test_what_is_no_checkpoint_is_refused_by_name(tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ from restore.cli.options import PROTOCOL_NAMES
 from restore.errors import ExitCode
 from restore.inference.protocols import PROTOCOLS
 from restore.models.bundle import read_card, shipped_bundles
-from tests.helpers.networks import write_bundle
+from tests.helpers.networks import write_autoencoder, write_bundle
 from tests.helpers.photos import write_photos
 
 HEAVY = ("torch", "lightning", "albumentations", "cv2", "skimage", "numpy")
@@ -103,6 +103,27 @@ def test_photos_exits_with_1_when_one_fails_and_names_it(tmp_path: Path, capsys:
         (["evaluate", "in", "--protocol", "holes", "--sigma", "5"], "--sigma: holes has levels of its own"),
         (["evaluate", "tiny", "--bundle", "mine"], "00.png: 40 x 8 pixels; scores need 11 x 11"),
         (["test", "--ckpt_path", "none/last.ckpt"], "--ckpt_path: none/last.ckpt: no such file"),
+        (["fit", "--ckpt_path", "in"], "--ckpt_path: in: no such file"),
+        (["fit", "--ckpt_path", "in/00.png"], "--ckpt_path: in/00.png: not a checkpoint of `restore fit`"),
+        (["fit", "--ckpt_path", "mine/weights.safetensors"], "weights.safetensors: not a checkpoint of `restore fit`"),
+        (["test"], "--ckpt_path: name the checkpoint to test; without one, weights are random"),
+        (["predict"], "--ckpt_path: name the checkpoint to predict"),
+        (["evaluate", "in", "--bundle", "grey"], "is in colour, and grey is for grey pictures"),
+        (
+            [
+                "benchmark",
+                "in",
+                "--bundle",
+                "mine",
+                "--protocol",
+                "camera-noise",
+                "--sigma",
+                "5",
+                "--classical",
+                "none",
+            ],
+            "--sigma: camera-noise: levels of their own; it is for gaussian-awgn and clipped-8bit",
+        ),
     ],
 )
 def test_mistakes_are_one_line_that_says_what_and_where(
@@ -118,6 +139,7 @@ def test_mistakes_are_one_line_that_says_what_and_where(
     Path("empty").mkdir()
     write_bundle(Path("mine"))
     write_bundle(Path("fills"), composites=True)
+    write_autoencoder(Path("grey"))
     assert main(arguments) in {ExitCode.FAILED, ExitCode.USAGE}
     told = capsys.readouterr().err
     assert message in told

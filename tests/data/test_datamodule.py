@@ -145,6 +145,18 @@ def test_a_seed_for_training_changes_crops_and_damage_and_nothing_that_is_scored
     assert torch.equal(crops(first)[0], crops(again)[0])
 
 
+@pytest.mark.parametrize("option", ["val_dir", "test_dir"])
+def test_photos_of_training_are_not_scored(option: str, tmp_path: Path) -> None:
+    write_photos(tmp_path / "all", 4, (64, 80))
+    write_photos(tmp_path / "all" / "held out", 2, (64, 80))
+    (tmp_path / "link").symlink_to(tmp_path / "all" / "held out")
+    for folder in ("all/held out", "link"):
+        with pytest.raises(
+            DataError, match=f"data.{option}: 2 of its 2 photos are in data.photos_dir too, such as .*00"
+        ):
+            module(tmp_path / "all", **{option: tmp_path / folder})
+
+
 def test_testing_takes_whole_photos_and_leaves_grey_ones_grey(tmp_path: Path) -> None:
     write_photos(tmp_path, 6, (50, 71))
     data = RestorationDataModule(test_dir=tmp_path)
