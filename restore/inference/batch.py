@@ -11,21 +11,20 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
-import torch
 
-from restore.errors import OutputError, RestoreError, UnreadableImageError, UsageError
+from restore.errors import OutputError, RestoreError, UsageError
 from restore.images.codec import bleed_under_alpha, encode, encode_document, open_document, read_pages
 from restore.images.document import Array, Document, Page, shown
 from restore.images.files import PlannedImage, check_collisions, identity_of, rights_above, view_of, write_atomically
 from restore.images.tensors import LEVELS
 from restore.inference.damage import CLEAN_LIMITS, Damage, estimate_damage, has_moved, is_clean
+from restore.inference.floats import restore_floats, unit_range
 from restore.inference.journal import Journal, decide_without, state_of
 from restore.inference.outcome import COMPARE, RESIDUAL, BatchOptions, Job, PhotoResult
-from restore.inference.previews import largest_value, residual, side_by_side, thumbnail, unit_range
+from restore.inference.previews import residual, side_by_side, thumbnail
 from restore.inference.restorer import Restorer
 from restore.memory import PixelBudget, return_freed_memory
 
@@ -155,12 +154,12 @@ class _Batch:
             return  # several pages go through one by one, in `_restore`; one is in memory at a time
         job.pixels = self.budget.take(document.height * document.width)
         (job.page,) = read_pages(document)
-        self._check_unchanged(job)
+        job.check_unchanged()
         if self.auto:
             job.damage = estimate_damage(unit_range(job.page.pixels))
             if self._is_clean(job.damage, job.page):
                 job.copy = f"clean already: noise {job.damage.noise:.1f} of 255, blur {job.damage.blur:.1f} pixels"
-                if not self._needs_encoding(job):
+                if not job.needs_encoding(self.options.quality):
                     job.page = None
                     self._give_back(job)
 
@@ -249,8 +248,8 @@ class _Batch:
                     yield self._restore_page(job, page)
 
         job.encoded = encode_document(document, pages(), job.plan.target.suffix, self.options.quality)
-        self._check_unchanged(job)
-        if not changed and not self._needs_encoding(job):
+        job.check_unchanged()
+        if not changed and not job.needs_encoding(self.options.quality):
             job.encoded, job.copy = None, "clean already, on every page"
 
     def _leave_alone(self, job: Job, change: float) -> None:
@@ -264,19 +263,12 @@ class _Batch:
         strength, mask = self.options.strength, job.mask
         if pixels.dtype in LEVELS:
             # A scan in memory once instead of twice, where nobody asks for the source's pixels again.
-            wanted = mask is not None or self.shows_both or (self.auto and self._needs_encoding(job))
+            wanted = mask is not None or self.shows_both or (self.auto and job.needs_encoding(self.options.quality))
             out = None if wanted or not pixels.flags.writeable else pixels
             restored: Array = self.restorer.restore(pixels, mask, strength, out)
         else:
-            # Floats of any range: the network knows pictures from 0 to 1.
-            scale, beyond = largest_value(pixels), np.abs(pixels) > largest_value(pixels)
-            unit = np.clip(np.atleast_3d(pixels).astype(np.float32) / scale, -1.0, 1.0)
-            planes = torch.from_numpy(unit).permute(2, 0, 1).contiguous()
-            answer = self.restorer.restore(planes, mask, strength) * scale
-            restored = answer.permute(1, 2, 0).numpy().reshape(pixels.shape).astype(pixels.dtype)
-            restored[beyond] = pixels[beyond]
-            if beyond.any():
-                job.notes.append(f"{beyond.sum()} values beyond {scale:g} are kept as they are: a thousandth at most")
+            restored, notes = restore_floats(self.restorer, pixels, mask, strength)
+            job.notes += notes
         if mask is not None:  # also where conversion or bleeding would have moved a value
             restored[~mask] = page.pixels[~mask]
         job.network_seconds += time.perf_counter() - start
@@ -294,9 +286,7 @@ class _Batch:
         document, state, target = job.document, job.state, job.plan.target
         if document is None or state is None:
             raise AssertionError("only what was read is written")
-        status: Literal["restored", "copied", "converted"] = "restored"
-        if job.copy:
-            status = "converted" if self._needs_encoding(job) else "copied"
+        status = job.success(self.options.quality)
         if status == "copied":
             data = job.plan.source.read_bytes()
             job.notes = [note for note in job.notes if note not in document.notes]  # of what a result would lose
@@ -307,7 +297,7 @@ class _Batch:
                 job.encoded = encode_document(document, pages, target.suffix, self.options.quality)
             data = job.encoded.data
             job.notes += job.encoded.notes
-        self._check_unchanged(job)  # the journal takes the checksum of what was read
+        job.check_unchanged()  # the journal takes the checksum of what was read
         self._write_views(job, state.mode)
         self._put(job, target, data, state.mode)
         try:
@@ -353,18 +343,6 @@ class _Batch:
         if self.journal is None:
             return decide_without(job.plan.source, place).reason
         return self.journal.in_the_way(job.plan.source, place)
-
-    def _needs_encoding(self, job: Job) -> bool:
-        """Whether another format or quality was asked for, so that not even a clean picture can stay as it is."""
-        return self.options.quality is not None or job.plan.source.suffix.lower() != job.plan.target.suffix.lower()
-
-    def _check_unchanged(self, job: Job) -> None:
-        try:
-            unchanged = state_of(job.plan.source) == job.state
-        except OSError:
-            unchanged = False
-        if not unchanged:
-            raise UnreadableImageError(f"{shown(job.plan.source)}: changed or vanished while it was read; run again")
 
     def _give_back(self, job: Job) -> None:
         self.budget.give_back(job.pixels)

@@ -8,11 +8,11 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
-from restore.errors import UsageError
-from restore.images.document import MAX_PIXELS, Document, Encoded, Page
+from restore.errors import UnreadableImageError, UsageError
+from restore.images.document import MAX_PIXELS, Document, Encoded, Page, shown
 from restore.images.files import PlannedImage
 from restore.inference.damage import Damage
-from restore.inference.journal import SourceState
+from restore.inference.journal import SourceState, state_of
 from restore.inference.masks import MaskFolder
 
 __all__ = ["COMPARE", "RESIDUAL", "BatchOptions", "Job", "PhotoResult", "Status"]
@@ -156,3 +156,26 @@ class Job:
             self.network_seconds,
             time.perf_counter() - self.start,
         )
+
+    def needs_encoding(self, quality: int | None) -> bool:
+        """Whether another format or quality was asked for, so that not even a clean picture can stay as it is."""
+        return quality is not None or self.plan.source.suffix.lower() != self.plan.target.suffix.lower()
+
+    def success(self, quality: int | None) -> Literal["restored", "copied", "converted"]:
+        """What its result is, once it is written."""
+        if not self.copy:
+            return "restored"
+        return "converted" if self.needs_encoding(quality) else "copied"
+
+    def check_unchanged(self) -> None:
+        """Refuse to go on with a file that is no longer what was read.
+
+        Raises:
+            UnreadableImageError: It changed or vanished.
+        """
+        try:
+            unchanged = state_of(self.plan.source) == self.state
+        except OSError:
+            unchanged = False
+        if not unchanged:
+            raise UnreadableImageError(f"{shown(self.plan.source)}: changed or vanished while it was read; run again")

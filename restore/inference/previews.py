@@ -8,8 +8,9 @@ from restore.images.codec import encode
 from restore.images.colour import to_eight
 from restore.images.document import Array, Page
 from restore.images.tensors import LEVELS
+from restore.inference.floats import unit_range
 
-__all__ = ["largest_value", "residual", "side_by_side", "thumbnail", "unit_range"]
+__all__ = ["residual", "side_by_side", "thumbnail"]
 
 _THUMBNAIL = 360
 """Longest side of what a report shows, in pixels."""
@@ -21,22 +22,6 @@ def _eight_bits(pixels: Array) -> npt.NDArray[np.uint8]:
         to_eight(pixels) if pixels.dtype in LEVELS else np.round(unit_range(pixels) * 255.0).astype(np.uint8)
     )
     return eight
-
-
-def largest_value(pixels: Array) -> float:
-    """What counts as white in floats of any range: 1, or what all but a thousandth of the values stay below.
-
-    A few may be far above it, as lamps and dead pixels are; the others must not become black for them.
-    """
-    return max(1.0, float(np.quantile(np.abs(pixels), 0.999, method="lower")))
-
-
-def unit_range(pixels: Array) -> Array:
-    """Floats of any range between 0 and 1; integers as they are."""
-    if pixels.dtype in LEVELS:
-        return pixels
-    unit: npt.NDArray[np.float32] = np.clip(pixels / largest_value(pixels), 0.0, 1.0).astype(np.float32)
-    return unit
 
 
 def residual(before: Array, after: Array) -> npt.NDArray[np.uint8]:

@@ -178,7 +178,6 @@ class Restorer:
             return Image.fromarray(self.restore(np.asarray(image), mask, strength))
         if not 0.0 <= strength <= 1.0:
             raise UsageError(f"strength: must be from 0 to 1, not {strength:g}")
-        self._refuse_colour(image)
         if isinstance(image, np.ndarray):
             # Tile by tile, so that a large scan is held once coming in and at most once going out.
             result = np.empty_like(image, order="C") if out is None else out
@@ -203,7 +202,6 @@ class Restorer:
             return self._restore_one_by_one(images, strength)
         if not images or not self.fits(images[0].shape, len(images)) or len({(i.shape, i.dtype) for i in images}) > 1:
             raise UsageError("images: must be of one shape and type, and together no larger than a tile")
-        self._refuse_colour(images[0])
         levels = LEVELS[images[0].dtype]
         batch = torch.stack([to_float(image) for image in images]).to(self.device)
         self.notes.clear()
@@ -217,14 +215,6 @@ class Restorer:
         self.changes = (to_float(kept, levels) - batch).square().mean(dim=(1, 2, 3)).sqrt().tolist()
         pixels = kept.permute(0, 2, 3, 1).cpu().numpy().astype(images[0].dtype)
         return [result.reshape(images[0].shape) for result in pixels]
-
-    def _refuse_colour(self, image: Tensor | npt.NDArray[P]) -> None:
-        in_colour = image.ndim == 3 and image.shape[0 if isinstance(image, Tensor) else 2] == 3
-        if in_colour and getattr(self.network, "channels", 3) == 1:
-            name = "this bundle" if self.card is None else self.card.name
-            raise UnsupportedImageError(
-                f"is in colour, and {name} is for grey pictures; convert it, or name another bundle"
-            )
 
     def _restore_one_by_one(self, images: Sequence[npt.NDArray[P]], strength: float) -> list[npt.NDArray[P]]:
         results, changes, notes = [], [], []

@@ -5,7 +5,7 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from restore.errors import UsageError
+from restore.errors import UnsupportedImageError, UsageError
 from restore.models.filling import Fill, fill_hole
 
 __all__ = [
@@ -118,7 +118,12 @@ def prepare_inputs(image: Tensor, mask: Tensor, channels: int, fill: Fill = "gre
 
     Returns:
         `(B, channels + 1, H, W)` float32: the image minus 0.5, the filling where it is missing, and the mask.
+
+    Raises:
+        UnsupportedImageError: The image is in colour and the network knows grey alone.
     """
+    if image.shape[1] == 3 and channels == 1:
+        raise UnsupportedImageError("is in colour, and this network is for grey pictures; convert it, or take another")
     if image.shape[1] not in {1, channels}:
         raise ValueError(f"image: needs 1 or {channels} channels, not {image.shape[1]}")
     if mask.shape != (image.shape[0], 1, *image.shape[2:]):

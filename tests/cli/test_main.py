@@ -108,7 +108,7 @@ def test_photos_exits_with_1_when_one_fails_and_names_it(tmp_path: Path, capsys:
         (["fit", "--ckpt_path", "mine/weights.safetensors"], "weights.safetensors: not a checkpoint of `restore fit`"),
         (["test"], "--ckpt_path: name the checkpoint to test; without one, weights are random"),
         (["predict"], "--ckpt_path: name the checkpoint to predict"),
-        (["evaluate", "in", "--bundle", "grey"], "is in colour, and grey is for grey pictures"),
+        (["evaluate", "in", "--bundle", "grey"], "is in colour, and this network is for grey pictures"),
         (
             [
                 "benchmark",
