@@ -152,7 +152,7 @@ def check_checkpoint(path: Path, network: RestorationNetwork | None = None) -> N
     if not path.is_file():
         raise UsageError(f"--ckpt_path: {path}: no such file")
     try:
-        state = torch.load(path, map_location="cpu", weights_only=True)["state_dict"]
+        state = torch.load(path, map_location="cpu", weights_only=True, mmap=True)["state_dict"]  # names and shapes
     except Exception as error:  # whatever the many formats that torch tries to read may raise
         raise UsageError(f"--ckpt_path: {path}: not a checkpoint of `restore fit`") from error
     if network is None:

@@ -31,10 +31,12 @@ def restore_floats(
         strength: How much of the change is made, from 0 to 1.
 
     Returns:
-        The picture, of the same type, and notes. Values beyond what counts as white are kept as they are.
+        The picture, of the same type, and notes. Known values beyond what counts as white are kept as they are.
     """
-    white = _white(pixels)
+    white = _white(pixels if mask is None else pixels[~mask])
     beyond = np.abs(pixels) > white
+    if mask is not None:
+        beyond[mask] = False
     unit = np.clip(np.atleast_3d(pixels).astype(np.float32) / white, -1.0, 1.0)
     planes = torch.from_numpy(unit).permute(2, 0, 1).contiguous()
     answer = restorer.restore(planes, mask, strength) * white
