@@ -2,7 +2,7 @@
 
 import itertools
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -148,6 +148,8 @@ def encode_document(document: Document, pages: Iterable[Page], suffix: str, qual
         raise UnsupportedImageError(
             f"{shown(path)}: {format_name(name)} cannot hold {document.page_count} pages; use .tif"
         )
+    if not own:  # a codestream on its own keeps that form under its own name alone
+        document = replace(document, metadata=replace(document.metadata, bare=False))
     notes: list[str] = []
     if own and FORMATS.get(suffix.lower(), name) != name:
         notes.append(f"named {suffix} but holds {format_name(name)}, and so does the result")

@@ -39,5 +39,6 @@ def test_a_bare_jpeg_2000_codestream_stays_one(tmp_path: Path) -> None:
     )
     *_, encoded = returned(path)
     assert encoded.data.startswith(b"\xff\x4f\xff\x51")
+    assert returned(path, ".jp2")[-1].data[4:8] == b"jP  ", "a file under another name"
     with opened(encoded) as image:
         np.testing.assert_array_equal(np.asarray(image), noise())
