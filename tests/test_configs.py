@@ -20,7 +20,7 @@ from tests.helpers.photos import write_photos
 CONFIGS = Path(__file__).parents[1] / "configs"
 OVERLAYS = {"debug", "overfit", "wandb"}
 SETS = sorted(path.stem for path in CONFIGS.glob("*.yaml") if "ImageSetDataModule" in path.read_text())
-WITHOUT_WEIGHTS = {"compress"}
+WITHOUT_WEIGHTS = {"compress", "scans"}
 RECIPES = sorted({path.stem for path in CONFIGS.glob("*.yaml")} - OVERLAYS - WITHOUT_WEIGHTS - set(SETS))
 
 

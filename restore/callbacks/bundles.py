@@ -31,6 +31,19 @@ _PACKAGES = ("restore", "torch", "lightning", "torchmetrics", "albumentations")
 class BestCheckpoint(ModelCheckpoint):
     """Lightning's, but a resumed run, which writes into a folder of its own, remembers the best of the one before."""
 
+    def on_sanity_check_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Refuse to look for the best by a score that there is not, before the first step instead of after an epoch.
+
+        Raises:
+            UsageError: There is none of that name.
+        """
+        found = trainer.callback_metrics
+        if self.monitor is not None and self.monitor not in found:
+            raise UsageError(
+                f"checkpoint.monitor: there is no score {self.monitor!r} here; --checkpoint.monitor val/psnr, or one "
+                f"of {', '.join(sorted(name for name in found if name != 'val/psnr'))}"
+            )
+
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Go on with the best so far; it stays where it is, and is no longer removed when a better one comes."""
         with warnings.catch_warnings():
@@ -54,9 +67,9 @@ class SaveBundle(pl.Callback):
         dirpath: Folder of the bundle; `bundle` in the run's folder if left out.
         name: Name on the card.
         description: What the bundle restores, in a sentence.
-        protocol: The evaluation that the bundle is meant for: see `restore evaluate --help`.
+        protocol: The evaluation that the bundle is meant for: see `restore evaluate --help`. None if empty.
         data: What it was trained on; photos without names stay nameless.
-        licence: Terms under which the weights may be used.
+        licence: Terms under which the weights may be used; those of the weights that training started from, if empty.
         guarded: Whether restoring limits changes by the noise in flat parts: see `restore.inference.guard`.
         turned: Whether restoring takes the mean over the picture and its half turn; twice the time.
     """
@@ -66,7 +79,7 @@ class SaveBundle(pl.Callback):
         dirpath: Path | None = None,
         name: str = "unnamed",
         description: str = "",
-        protocol: str = "gaussian-awgn",
+        protocol: str = "",
         data: str = "",
         licence: str = "",
         guarded: bool = False,
@@ -102,7 +115,7 @@ class SaveBundle(pl.Callback):
             description=self.description,
             protocol=self.protocol,
             data=self.data,
-            licence=self.licence,
+            licence=self.licence or pl_module.started_from.get("licence", ""),  # type: ignore[union-attr,operator]
             guarded=self.guarded,
             turned=self.turned,
             network=network_entry(pl_module.network),  # type: ignore[arg-type]  # restoration tasks have one

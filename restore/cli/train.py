@@ -28,9 +28,9 @@ from restore.callbacks import (
     check_checkpoint,
 )
 from restore.callbacks.folders import run_folder
-from restore.data import CorruptingDataModule
+from restore.data import CorruptingDataModule, PairedDataModule, RestorationDataModule
 from restore.devices import PrecisionChoice, choose_device, choose_precision
-from restore.errors import RestoreError, UsageError
+from restore.errors import OutputError, RestoreError, UsageError
 from restore.tasks import RestorationTask
 
 __all__ = ["RestoreCLI", "run"]
@@ -88,10 +88,17 @@ class RestoreCLI(LightningCLI):
         if not checkpoint and self.subcommand != "fit" and not config.model.init_args.get("init_from"):
             raise UsageError(f"--ckpt_path: name the checkpoint to {self.subcommand}; without one, weights are random")
         rank_zero_info(f"Precision: {config.trainer.precision} (asked for: {config.precision})")
+        config.precision = config.trainer.precision  # what is saved says what the run had, on this computer or another
 
     def instantiate_classes(self) -> None:
-        """Make everything, and refuse a checkpoint of another network."""
+        """Make everything, and refuse a network that cannot take the pictures, or a checkpoint of another one."""
         super().instantiate_classes()
+        channels = getattr(self.model.network, "channels", 3)
+        if channels == 1 and isinstance(self.datamodule, RestorationDataModule | PairedDataModule):
+            raise UsageError(
+                "network: is for one channel, and photos come with three, grey ones too: "
+                "--model.init_args.network.init_args.channels 3"
+            )
         checkpoint = self.config[self.subcommand].get("ckpt_path")
         if _is_file(checkpoint) and isinstance(self.model, RestorationTask):
             check_checkpoint(Path(checkpoint), self.model.network)
@@ -156,6 +163,14 @@ def run(command: str, arguments: Sequence[str]) -> int:
             raise ours from None
         if isinstance(error, argparse.ArgumentError):
             raise UsageError(_readable(str(error))) from error
+        raise
+    except OSError as error:
+        if error.filename is None:
+            raise
+        raise OutputError(f"{error.filename}: {error.strerror}; is it where the run may be written?") from error
+    except Exception as error:
+        if type(error).__module__.startswith("wandb."):  # loaded only where it is the logger
+            raise UsageError(f"W&B: {error}; `wandb login`, or --trainer.logger.init_args.offline true") from error
         raise
     return 0
 

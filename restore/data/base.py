@@ -1,10 +1,11 @@
 """What all data has in common: damage on the device for training, per picture for scoring."""
 
 from abc import ABC, abstractmethod
+from collections.abc import Iterator
 from typing import Any, TypeVar
 
 import torch
-from lightning.pytorch import LightningDataModule
+from lightning.pytorch import LightningDataModule, Trainer
 from lightning.pytorch.overrides.distributed import UnrepeatedDistributedSampler
 from torch.utils.data import DataLoader, Dataset
 
@@ -15,9 +16,32 @@ from restore.images.tensors import to_float
 from restore.seeds import generator_for
 from restore.types import Batch, ScoredBatch
 
-__all__ = ["CorruptingDataModule", "check_at_least", "check_share", "prepared"]
+__all__ = ["CorruptingDataModule", "ResumableLoader", "check_at_least", "check_share", "prepared"]
 
 _Store = TypeVar("_Store", bound=PictureStore)
+
+
+class ResumableLoader(DataLoader[Any]):
+    """One that a run which is resumed, within an epoch too, goes on with where it stopped.
+
+    Lightning asks for the iterator before it has restored epoch and progress; so the draws begin with the first batch.
+    """
+
+    trainer: Trainer | None = None
+
+    def __iter__(self) -> Iterator[Any]:  # type: ignore[override]  # a generator, which starts nothing yet
+        """The batches of an epoch that the training has not had."""
+        if self.trainer is not None and isinstance(self.sampler, CropSampler):  # Lightning's own, to overfit a batch
+            had = self.trainer.fit_loop.epoch_loop.batch_progress.current.ready
+            self.sampler.done = had % len(self) * (self.batch_size or 1)
+        yield from super().__iter__()
+
+    def state_dict(self) -> dict[str, Any]:
+        """Nothing: the trainer keeps its progress. Lightning warns about loaders without a state."""
+        return {}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Nothing to load."""
 
 
 class CorruptingDataModule(LightningDataModule, ABC):
@@ -73,7 +97,7 @@ class CorruptingDataModule(LightningDataModule, ABC):
         corrupted, mask = self.corruption(clean, generator)
         return {"clean": clean, "corrupted": corrupted, "mask": mask}
 
-    def _training_loader(self, dataset: Dataset[TrainingCrops]) -> DataLoader[TrainingCrops]:
+    def _training_loader(self, dataset: Dataset[Any]) -> DataLoader[TrainingCrops]:
         replicas, rank = self._world()
         share = len(dataset) // replicas  # type: ignore[arg-type]  # ours have a length
         if share < self.batch_size:
@@ -82,7 +106,7 @@ class CorruptingDataModule(LightningDataModule, ABC):
                 "processes: use fewer --trainer.devices, a smaller batch, or more pictures an epoch"
             )
         sampler = CropSampler(dataset, replicas, rank, shuffle=True, seed=self.train_seed, drop_last=True)
-        return DataLoader(
+        loader = ResumableLoader(
             dataset,
             batch_size=self.batch_size,
             sampler=sampler,
@@ -91,6 +115,8 @@ class CorruptingDataModule(LightningDataModule, ABC):
             pin_memory=torch.cuda.is_available(),
             drop_last=True,
         )
+        loader.trainer = self.trainer
+        return loader
 
     def _evaluation_loaders(
         self, store: PictureStore | None, batch_size: int, crop_size: int | None
@@ -98,15 +124,16 @@ class CorruptingDataModule(LightningDataModule, ABC):
         pictures = prepared(store)
         corruptions = self.evaluation or {"": self.corruption}
         return {
-            name: self._evaluation_loader(EvaluationDataset(pictures, corruption, self.seed, crop_size), batch_size)
+            name: self._scored_loader(EvaluationDataset(pictures, corruption, self.seed, crop_size), batch_size)
             for name, corruption in corruptions.items()
         }
 
-    def _evaluation_loader(self, dataset: EvaluationDataset, batch_size: int) -> DataLoader[ScoredBatch]:
+    def _scored_loader(self, dataset: Dataset[ScoredBatch], batch_size: int) -> DataLoader[ScoredBatch]:
         replicas, rank = self._world()
-        if len(dataset) < replicas:
+        count = len(dataset)  # type: ignore[arg-type]  # ours have a length
+        if count < replicas:
             raise UsageError(
-                f"data: {len(dataset)} pictures to score on are too few for {replicas} processes: hold out more of "
+                f"data: {count} pictures to score on are too few for {replicas} processes: hold out more of "
                 "them, or use fewer --trainer.devices"
             )
         # Lightning's own sampler would repeat photos to make the ranks equal, and bias the mean.

@@ -2,6 +2,7 @@
 
 import logging
 import os
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -11,10 +12,10 @@ from torch.utils.data import DataLoader
 from restore.corruption import Corruption, GaussianNoise
 from restore.data.augment import CropAugmentation
 from restore.data.base import CorruptingDataModule, check_at_least, check_share, prepared
-from restore.data.dataset import CropDataset, PhotoStore, TrainingCrops, split_photos
+from restore.data.dataset import CropDataset, PhotoStore, TrainingCrops, photos_in, split_photos
 from restore.errors import DataError
 from restore.images.samples import sample_photos
-from restore.images.search import FoundImage, find_images
+from restore.images.search import FoundImage
 from restore.types import ScoredBatch
 
 __all__ = ["RestorationDataModule"]
@@ -95,7 +96,7 @@ class RestorationDataModule(CorruptingDataModule):
         if stage == "fit" and self._train is None:
             self._train = self._store(self._split()[0], self.crop_size, "training")
         if stage in {"test", "predict"} and self._test is None:
-            photos = self._split()[1] if self.test_dir is None else _photos_in(self.test_dir, "data.test_dir")
+            photos = self._split()[1] if self.test_dir is None else photos_in(self.test_dir, "data.test_dir")
             self._test = PhotoStore(photos, min_side=11)
 
     def train_dataloader(self) -> DataLoader[TrainingCrops]:
@@ -128,13 +129,14 @@ class RestorationDataModule(CorruptingDataModule):
         }
 
     def _split(self) -> tuple[list[FoundImage], list[FoundImage]]:
-        photos = sample_photos() if self.photos_dir is None else _photos_in(self.photos_dir, "data.photos_dir")
+        photos = sample_photos() if self.photos_dir is None else photos_in(self.photos_dir, "data.photos_dir")
         if self.test_dir is not None and self.test_dir.is_dir():  # it may come later
-            _refuse_common(photos, _photos_in(self.test_dir, "data.test_dir"), "data.test_dir")
+            _refuse_common(photos, photos_in(self.test_dir, "data.test_dir"), "data.test_dir")
         if self.val_dir is not None:
-            val = _photos_in(self.val_dir, "data.val_dir")
+            val = photos_in(self.val_dir, "data.val_dir")
             _refuse_common(photos, val, "data.val_dir")
             return photos, val
+        _warn_of_partners(photos)
         parts = split_photos(photos, self.val_share, self.seed)
         return parts["train"], parts["val"]
 
@@ -156,12 +158,14 @@ def _refuse_common(training: Sequence[FoundImage], held_out: Sequence[FoundImage
         )
 
 
-def _photos_in(folder: Path, option: str) -> list[FoundImage]:
-    if not folder.is_dir():
-        raise DataError(f"{option}: {folder} is not a folder; give one with photos in it")
-    photos = find_images([folder])
-    if not photos:
-        raise DataError(
-            f"{option}: {folder} holds no photos; see `restore photos --help` for the formats that are read"
+def _warn_of_partners(photos: Sequence[FoundImage]) -> None:
+    """Of two pictures of one page, one may be trained on and the other scored."""
+    names = Counter(photo.relative.stem for photo in photos)
+    again = sum(count for count in names.values() if count > 1)
+    if again > len(photos) / 2:
+        _log.warning(
+            "data.photos_dir: %d of %d photos share their name with another: if they show the same, validation scores "
+            "mislead. Pairs of damaged and clean pictures are for --data PairedDataModule",
+            again,
+            len(photos),
         )
-    return photos

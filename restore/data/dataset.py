@@ -1,8 +1,10 @@
 """Datasets over decoded photos: random crops for training, whole or centred pictures for scoring."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, Protocol, TypedDict
+from itertools import islice
+from pathlib import Path
+from typing import Any, Protocol, TypedDict, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -12,9 +14,9 @@ from torch.utils.data import Dataset, DistributedSampler
 
 from restore.corruption import Corruption
 from restore.data.augment import CropAugmentation
-from restore.errors import DataError
-from restore.images.codec import decode, image_size
-from restore.images.search import FoundImage
+from restore.errors import DataError, RestoreError
+from restore.images.codec import decode, has_several_pages, open_document
+from restore.images.search import FoundImage, find_images
 from restore.images.tensors import to_float
 from restore.seeds import derive_seed, generator_for
 from restore.types import ScoredBatch
@@ -26,8 +28,16 @@ __all__ = [
     "PhotoStore",
     "PictureStore",
     "TrainingCrops",
+    "as_rgb",
+    "centre",
+    "photos_in",
     "split_photos",
 ]
+
+
+_Result = TypeVar("_Result")
+_NAMED = 5
+"""So many of the files that cannot be used are named."""
 
 
 class TrainingCrops(TypedDict):
@@ -62,23 +72,20 @@ class PhotoStore:
         photos: What there is.
         min_side: Shortest side that is accepted, in pixels.
 
+    Attributes:
+        photos: What there is.
+        sizes: Height and width of each, upright.
+
     Raises:
-        DataError: A photo is smaller than `min_side`.
-        UnreadableImageError: A file is not an image.
+        DataError: Photos are smaller than `min_side` or have several pages, or several of whatever kind cannot be
+            used; the message counts them and names the first.
+        ImageError: One file is not an image.
     """
 
     def __init__(self, photos: Sequence[FoundImage], min_side: int) -> None:
         self.photos = list(photos)
         self._decoded: list[npt.NDArray[np.uint8]] | None = None
-        self._pixels = 0
-        for photo in self.photos:
-            height, width = image_size(photo.path)
-            self._pixels += height * width
-            if min(height, width) < min_side:
-                raise DataError(
-                    f"{photo.path}: {width} x {height} pixels, smaller than the crop of {min_side}; "
-                    f"remove it, or lower data.crop_size and data.val_crop_size"
-                )
+        self.sizes = _each(self.photos, lambda photo: _usable_size(photo, min_side))
 
     def __len__(self) -> int:
         """How many photos there are."""
@@ -94,10 +101,9 @@ class PhotoStore:
 
     def preload(self, limit_mib: int) -> bool:
         """Decode everything now if it fits into `limit_mib`; workers that are forked later share the memory."""
-        if self._pixels * 3 > limit_mib * 2**20:
+        if sum(height * width for height, width in self.sizes) * 3 > limit_mib * 2**20:
             return False
-        with ThreadPoolExecutor() as pool:
-            self._decoded = list(pool.map(lambda photo: decode(photo.path).pixels, self.photos))
+        self._decoded = _each(self.photos, lambda photo: decode(photo.path).pixels)
         return True
 
 
@@ -120,7 +126,7 @@ class CropDataset(Dataset[TrainingCrops]):
 
     def __getitem__(self, draw: int) -> TrainingCrops:
         """The crop of a draw; draws come from `CropSampler` and never repeat."""
-        pixels = _as_rgb(self._store[draw % len(self._store)])
+        pixels = as_rgb(self._store[draw % len(self._store)])
         crop = self._augmentation(pixels, derive_seed(self._seed, "crop", draw))
         planes = np.ascontiguousarray(crop.transpose(2, 0, 1))
         return {"clean": torch.from_numpy(planes), "draw": draw}
@@ -131,12 +137,17 @@ class CropSampler(DistributedSampler[Any]):
 
     A draw is `epoch * len(dataset) + index`: crops and corruptions that are derived from it differ between epochs,
     workers and ranks, and are the same again after a resume. Lightning calls `set_epoch`.
+
+    Attributes:
+        done: Draws at the beginning of an epoch that are left out: a run that is resumed has had them.
     """
+
+    done = 0
 
     def __iter__(self) -> Iterator[int]:
         """The draws of one process in one epoch."""
         start = self.epoch * len(self.dataset)  # type: ignore[arg-type]  # typed without __len__
-        return (start + index for index in super().__iter__())
+        return (start + index for index in islice(super().__iter__(), self.done, None))
 
 
 class EvaluationDataset(Dataset[ScoredBatch]):
@@ -160,8 +171,7 @@ class EvaluationDataset(Dataset[ScoredBatch]):
         """One photo, without a batch dimension."""
         pixels = self._store[index]
         if self._crop_size is not None:
-            top, left = ((side - self._crop_size) // 2 for side in pixels.shape[:2])
-            pixels = _as_rgb(pixels)[top : top + self._crop_size, left : left + self._crop_size]
+            pixels = centre(as_rgb(pixels), self._crop_size)
         clean = to_float(pixels)
         name = self._store.name(index)
         generator = generator_for(self._seed, "evaluate", name)
@@ -189,5 +199,71 @@ def split_photos(photos: Sequence[FoundImage], share: float, seed: int) -> Mappi
     }
 
 
-def _as_rgb(pixels: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
+def _usable_size(photo: FoundImage, min_side: int) -> tuple[int, int]:
+    """Height and width by the file's header, if it can be trained on."""
+    document = open_document(photo.path)
+    if has_several_pages(document):
+        raise DataError(f"{photo.path}: several pages or frames; split them first")
+    if min(document.height, document.width) < min_side:
+        raise DataError(
+            f"{photo.path}: {document.width} x {document.height} pixels, smaller than the crop of {min_side}; "
+            f"remove it, or lower data.crop_size and data.val_crop_size"
+        )
+    return document.height, document.width
+
+
+def _each(photos: Sequence[FoundImage], read: Callable[[FoundImage], _Result]) -> list[_Result]:
+    """Read all, and say at the end how many could not be: whoever has thirty bad scans starts twice, not thirty times.
+
+    Raises:
+        DataError: Several could not be; the error of the one, if it is one.
+    """
+    failures: list[RestoreError] = []
+
+    def attempt(photo: FoundImage) -> _Result | None:
+        try:
+            return read(photo)
+        except RestoreError as error:
+            failures.append(error)
+            return None
+
+    with ThreadPoolExecutor() as pool:
+        results = list(pool.map(attempt, photos))
+    if len(failures) == 1:
+        raise failures[0]
+    if failures:
+        few = "; ".join(sorted(str(error) for error in failures)[:_NAMED])
+        more = f"; and {len(failures) - _NAMED} more" if len(failures) > _NAMED else ""
+        raise DataError(f"{len(failures)} of {len(photos)} files cannot be used: {few}{more}")
+    return [result for result in results if result is not None]
+
+
+def photos_in(folder: Path, option: str) -> list[FoundImage]:
+    """The photos of a folder, searched recursively.
+
+    Args:
+        folder: Where they are.
+        option: What named it.
+
+    Raises:
+        DataError: There is no such folder, or no photo in it.
+    """
+    if not folder.is_dir():
+        raise DataError(f"{option}: {folder} is not a folder; give one with photos in it")
+    photos = find_images([folder])
+    if not photos:
+        raise DataError(
+            f"{option}: {folder} holds no photos; see `restore photos --help` for the formats that are read"
+        )
+    return photos
+
+
+def centre(pixels: npt.NDArray[np.uint8], side: int) -> npt.NDArray[np.uint8]:
+    """The square in the middle of `(H, W, C)`."""
+    top, left = ((length - side) // 2 for length in pixels.shape[:2])
+    return pixels[top : top + side, left : left + side]
+
+
+def as_rgb(pixels: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
+    """Three channels, equal ones where the picture is grey."""
     return pixels if pixels.ndim == 3 else np.repeat(pixels[:, :, None], 3, axis=2)

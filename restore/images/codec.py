@@ -31,7 +31,7 @@ __all__ = [
     "decode",
     "encode",
     "encode_document",
-    "image_size",
+    "has_several_pages",
     "open_document",
     "read_opaque",
     "read_pages",
@@ -170,17 +170,6 @@ def encode_document(document: Document, pages: Iterable[Page], suffix: str, qual
     return Encoded(data, tuple(dict.fromkeys([*notes, *said])))
 
 
-def image_size(path: Path) -> tuple[int, int]:
-    """Height and width as the file's header and orientation tag give them, without decoding the pixels.
-
-    Raises:
-        UnreadableImageError: The file is missing, damaged, too large, or not an image.
-        UnsupportedImageError: It is of a kind that `decode` refuses by its header.
-    """
-    document = open_document(path)
-    return document.height, document.width
-
-
 def decode(path: Path) -> DecodedImage:
     """Read a picture as 8-bit grey or RGB, turned upright by its orientation tag.
 
@@ -208,7 +197,7 @@ def read_opaque(path: Path) -> tuple[Document, Page]:
         UnsupportedImageError: As for `decode`.
     """
     document = open_document(path)
-    if document.page_count > 1 or any("frames is restored" in note for note in document.notes):
+    if has_several_pages(document):
         raise UnsupportedImageError(f"{shown(path)}: several pages or frames; split them first")
     page = next(read_pages(document))
     if page.pixels.dtype == np.float32:
@@ -218,6 +207,11 @@ def read_opaque(path: Path) -> tuple[Document, Page]:
         if any((page.alpha[rows] != full).any() for rows in bands(len(page.alpha))):
             raise UnsupportedImageError(f"{shown(path)}: has transparent pixels; flatten it first")
     return document, page
+
+
+def has_several_pages(document: Document) -> bool:
+    """Whether it holds more than one picture, of which one alone would be read."""
+    return document.page_count > 1 or any("frames is restored" in note for note in document.notes)
 
 
 def encode(pixels: npt.NDArray[np.uint8], suffix: str) -> bytes:

@@ -20,7 +20,7 @@ from restore.images.codec import bleed_under_alpha, encode, encode_document, ope
 from restore.images.document import Array, Document, Page, shown
 from restore.images.files import PlannedImage, check_collisions, identity_of, rights_above, view_of, write_atomically
 from restore.images.tensors import LEVELS
-from restore.inference.damage import CLEAN_LIMITS, Damage, estimate_damage, has_moved, is_clean
+from restore.inference.damage import Damage, estimate_damage, has_moved, is_clean, tells_clean
 from restore.inference.floats import restore_floats, unit_range
 from restore.inference.journal import Journal, decide_without, state_of
 from restore.inference.outcome import COMPARE, RESIDUAL, BatchOptions, Job, PhotoResult
@@ -80,7 +80,8 @@ class _Batch:
         self.restorer, self.options, self.journal = restorer, options, journal
         self.protocol = restorer.card.protocol if restorer.card is not None else ""
         self.shows_both = bool(options.views) or options.thumbnails
-        self.auto = options.auto and self.protocol in CLEAN_LIMITS
+        trained = str(restorer.card.training.get("corruption", "")) if restorer.card is not None else ""
+        self.auto = options.auto and tells_clean(self.protocol, trained)
         self.budget = PixelBudget(_PIXELS_AHEAD)
         self.sources: set[tuple[int, int] | None] = set()
         self.writing: deque[Future[PhotoResult]] = deque()

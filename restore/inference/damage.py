@@ -6,6 +6,7 @@ cost does not grow with the picture: large ones are sampled at evenly spaced pla
 """
 
 import math
+import re
 from collections.abc import Iterator
 from dataclasses import astuple, dataclass
 from functools import lru_cache
@@ -21,7 +22,7 @@ from restore.inference.guard import window_places
 from restore.inference.protocols import PROTOCOLS
 from restore.models.deconvolution import estimate_blur
 
-__all__ = ["CLEAN_LIMITS", "Damage", "estimate_damage", "has_moved", "is_clean"]
+__all__ = ["CLEAN_LIMITS", "Damage", "estimate_damage", "has_moved", "is_clean", "tells_clean"]
 
 _Floats = npt.NDArray[np.float32]
 _Choice = npt.NDArray[np.bool_]
@@ -93,6 +94,30 @@ bundle cannot help. Chosen on training photos (`docs/damage.md`): 4.7 is just be
 came to, in a JPEG file of quality 75 that had smoothed it; 0.65 lies between sharp photos and a blur of 1 pixel. 0.5 is
 below the least of camera noise of sigma 5, 0.79; it spares the cleanest photos the network's time, and what the network
 then hardly changes is copied as well (`restore.inference.batch`)."""
+
+
+_NOISE, _BLUR = {"GaussianNoise"}, {"GaussianBlur", "MotionBlur", "DefocusBlur", "GaussianNoise"}
+_TOLD: dict[str, set[str]] = {
+    "gaussian-awgn": _NOISE,
+    "camera-noise": _NOISE | {"CameraNoise", "FilmGrain", "JpegCompression"},
+    "clipped-8bit": _NOISE,
+    "gaussian-blur": _BLUR,
+    "motion-blur": _BLUR,
+    "defocus-blur": _BLUR,
+}
+"""Damage that a photo within those limits cannot have."""
+_NONE = {"Compose", "OneOf", "Identity", "Quantise"}
+
+
+def tells_clean(protocol: str, corruption: str) -> bool:
+    """Whether the estimates tell when a bundle has nothing to do: they see all that it was trained to mend.
+
+    Args:
+        protocol: Of the bundle's card.
+        corruption: What its card says of the damage in training, such as `GaussianNoise(sigma_range=(0.0, 55.0))`;
+            nothing is taken for what the protocol is named after.
+    """
+    return set(re.findall(r"([A-Za-z]\w*)\(", corruption)) <= _TOLD.get(protocol, set()) | _NONE and protocol in _TOLD
 
 
 def is_clean(damage: Damage, protocol: str) -> bool:

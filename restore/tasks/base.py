@@ -69,7 +69,8 @@ class RestorationTask(LightningModule, ABC):
         if init_from is not None:
             bundle = load_bundle(init_from)
             bundle.copy_weights_to(network)
-            self.started_from = {"bundle": bundle.card.name, "weights_sha256": bundle.card.weights_sha256}
+            card = bundle.card
+            self.started_from = {"bundle": card.name, "weights_sha256": card.weights_sha256, "licence": card.licence}
 
     def setup(self, stage: str) -> None:
         """Choose layout and compilation once the network is on its device."""

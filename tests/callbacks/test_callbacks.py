@@ -76,14 +76,31 @@ def test_a_training_ends_in_a_bundle_with_averaged_weights_and_a_full_card(tmp_p
 
 def test_a_card_says_what_bundle_a_training_started_from(tmp_path: Path) -> None:
     write_photos(tmp_path / "photos", 6)
-    first = write_bundle(tmp_path / "first")
+    first = write_bundle(tmp_path / "first", licence="for research")
     task = DenoisingAutoencoder(small_unet(), init_from=str(first))
     trainer = quiet_trainer(
         tmp_path, max_epochs=1, enable_checkpointing=True, callbacks=[SaveBundle(tmp_path / "second")]
     )
     trainer.fit(task, small_data(tmp_path / "photos"))
-    expected = {"bundle": "first", "weights_sha256": load_bundle(first).card.weights_sha256}
-    assert load_bundle(tmp_path / "second").card.training["started_from"] == expected
+    expected = {
+        "bundle": "first",
+        "weights_sha256": load_bundle(first).card.weights_sha256,
+        "licence": "for research",
+    }
+    card = load_bundle(tmp_path / "second").card
+    assert card.training["started_from"] == expected
+    assert card.licence == "for research", "what the weights came from binds what they became"
+
+
+def test_a_score_that_is_not_there_is_refused_before_the_first_step(tmp_path: Path) -> None:
+    write_photos(tmp_path / "photos", 6)
+    checkpoints = BestCheckpoint(tmp_path / "checkpoints", monitor="val/negative_elbo", mode="min")
+    trainer = quiet_trainer(
+        tmp_path, max_epochs=1, num_sanity_val_steps=1, enable_checkpointing=True, callbacks=[checkpoints]
+    )
+    with pytest.raises(UsageError, match=r"no score 'val/negative_elbo' here; --checkpoint\.monitor val/psnr, or"):
+        trainer.fit(DenoisingAutoencoder(small_unet()), small_data(tmp_path / "photos"))
+    assert trainer.global_step == 0
 
 
 @pytest.mark.filterwarnings("ignore:.*could not find the monitored key")

@@ -218,6 +218,21 @@ def test_an_unreadable_photo_is_named(tmp_path: Path) -> None:
         module(tmp_path)
 
 
+def test_all_that_cannot_be_used_is_named_at_once_and_by_its_header(tmp_path: Path) -> None:
+    write_photos(tmp_path / "val", 1)
+    scans = tmp_path / "scans"
+    write_photos(scans, 6, (20, 30))
+    (scans / "broken.jpg").write_bytes(b"not a photo")
+    page = Image.new("RGB", (64, 64))
+    page.save(scans / "pages.tif", save_all=True, append_images=[page])
+    with pytest.raises(DataError, match=r"8 of 8 files cannot be used: .*00\.png: 30 x 20 pixels.*; and 3 more"):
+        module(scans, val_dir=tmp_path / "val", cache_mib=0)
+    for path in [*scans.glob("*.png"), scans / "broken.jpg"]:
+        path.unlink()
+    with pytest.raises(DataError, match=r"pages\.tif: several pages or frames; split them first"):
+        module(scans, val_dir=tmp_path / "val", cache_mib=0)
+
+
 def test_one_photo_cannot_be_split(tmp_path: Path) -> None:
     write_photos(tmp_path, 1)
     with pytest.raises(DataError, match="one photo cannot be split"):

@@ -36,11 +36,16 @@ def small_unet() -> UNet:
     return UNet(widths=(8, 16), blocks=1)
 
 
-def write_bundle(folder: Path, composites: bool = False, protocol: str = "gaussian-awgn") -> Path:
+def write_bundle(
+    folder: Path, composites: bool = False, protocol: str = "gaussian-awgn", licence: str = "", corruption: str = ""
+) -> Path:
     """A bundle of a small random U-Net."""
     torch.manual_seed(0)
     network = small_unet()
-    card = ModelCard(folder.name, network_entry(network), composites=composites, protocol=protocol)
+    training = {"corruption": corruption} if corruption else {}
+    card = ModelCard(
+        folder.name, network_entry(network), composites, protocol=protocol, licence=licence, training=training
+    )
     save_bundle(folder, network.state_dict(), card)
     return folder
 

@@ -13,7 +13,7 @@ import pytest
 from PIL import Image
 
 from restore.errors import ImageError, UnreadableImageError, UnsupportedImageError
-from restore.images.codec import ENCODABLE_SUFFIXES, MAX_PIXELS, decode, encode, image_size
+from restore.images.codec import ENCODABLE_SUFFIXES, MAX_PIXELS, decode, encode, open_document
 
 Pixels = npt.NDArray[np.uint8]
 LOSSY = {".jpg", ".jpeg", ".jpe", ".jfif", ".webp", ".avif"}
@@ -30,6 +30,12 @@ UPRIGHT: dict[int, Callable[[Pixels], Pixels]] = {
     7: lambda a: a[::-1, ::-1].swapaxes(0, 1),
     8: lambda a: np.rot90(a, 1),
 }
+
+
+def image_size(path: Path) -> tuple[int, int]:
+    """Height and width as the file's header and orientation tag give them."""
+    document = open_document(path)
+    return document.height, document.width
 
 
 def smooth(channels: int = 3, height: int = 40, width: int = 56) -> Pixels:

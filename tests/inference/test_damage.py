@@ -7,7 +7,16 @@ import numpy.typing as npt
 import pytest
 from PIL import Image
 
-from restore.corruption import CameraNoise, Compose, GaussianNoise, JpegCompression, MotionBlur
+from restore.corruption import (
+    CameraNoise,
+    Compose,
+    GaussianBlur,
+    GaussianNoise,
+    Identity,
+    JpegCompression,
+    MotionBlur,
+    OneOf,
+)
 from restore.errors import UsageError
 from restore.images.codec import decode
 from restore.images.files import plan_outputs
@@ -15,9 +24,10 @@ from restore.images.samples import sample_photos
 from restore.images.search import find_images
 from restore.images.tensors import to_float, to_pixels
 from restore.inference.batch import restore_files
-from restore.inference.damage import CLEAN_LIMITS, Damage, estimate_damage, has_moved, is_clean
+from restore.inference.damage import CLEAN_LIMITS, Damage, estimate_damage, has_moved, is_clean, tells_clean
 from restore.inference.protocols import PROTOCOLS
 from restore.inference.restorer import Restorer
+from restore.models.bundle import find_bundle, read_card
 from restore.scores import psnr
 from restore.seeds import generator_for
 from tests.helpers.damage import Pixels, as_file, blurred, demosaiced, jpeg, noisy
@@ -195,6 +205,20 @@ def test_clean_depends_on_what_a_bundle_is_for() -> None:
     assert not is_clean(Damage(noise=0.0, blur=2.0, blocking=0.0), "gaussian-blur")
     assert not is_clean(Damage(0.0, 0.0, 0.0), "holes")
     assert set(CLEAN_LIMITS) <= set(PROTOCOLS)
+    assert all(tells_clean(protocol, "") == (protocol in CLEAN_LIMITS) for protocol in [*PROTOCOLS, ""])
+
+
+@pytest.mark.parametrize("name", ["photo", "photo-fast", "denoise", "deblur"])
+def test_the_shipped_bundles_leave_clean_photos_alone(name: str) -> None:
+    card = read_card(find_bundle(name))
+    assert tells_clean(card.protocol, card.training["corruption"])
+
+
+def test_a_bundle_that_learnt_other_damage_takes_nothing_for_clean() -> None:
+    corruption = repr(Compose([OneOf([Identity(), GaussianBlur((0.5, 2.0))]), GaussianNoise((2.0, 20.0))]))
+    assert not tells_clean("gaussian-awgn", corruption)
+    assert tells_clean("gaussian-blur", corruption)
+    assert not tells_clean("gaussian-blur", repr(Compose([GaussianBlur(), JpegCompression()])))
     with pytest.raises(UsageError, match="'sepia' is unknown"):
         is_clean(Damage(0.0, 0.0, 0.0), "sepia")
 

@@ -75,6 +75,31 @@ def test_a_resumed_run_ends_where_an_uninterrupted_one_does(photos: Path, tmp_pa
     assert torch.equal(weights(straight), weights(resumed))
 
 
+@pytest.mark.filterwarnings("ignore:The dirpath has changed")
+@pytest.mark.parametrize("workers", [0, 1])
+def test_a_run_that_stopped_within_or_after_an_epoch_goes_on_with_the_crops_that_it_had_not_had(
+    photos: Path, tmp_path: Path, workers: int
+) -> None:
+    def fit(name: str, steps: int, ckpt_path: Path | None = None) -> DenoisingAutoencoder:
+        keep = ModelCheckpoint(tmp_path / name, save_top_k=-1, every_n_train_steps=1, filename="{step}")
+        trainer = quiet_trainer(
+            tmp_path,
+            max_epochs=4,
+            max_steps=steps,
+            limit_val_batches=0,
+            callbacks=[AverageWeights(0.9), keep],
+            enable_checkpointing=True,
+        )
+        learner = task()  # its schedule asks for the length of the training, and so for the loaders, before the resume
+        trainer.fit(learner, small_data(photos, num_workers=workers), ckpt_path=ckpt_path)
+        return learner
+
+    straight = fit("straight", 11)  # epochs of 4 steps
+    for step in (6, 8):
+        resumed = fit(f"resumed from {step}", 11, tmp_path / "straight" / f"step={step}.ckpt")
+        assert torch.equal(weights(straight), weights(resumed))
+
+
 @pytest.mark.parametrize("other", [{"batch_size": 8}, {"num_workers": 2}])
 def test_validation_does_not_depend_on_batch_size_or_workers(
     photos: Path, tmp_path: Path, other: dict[str, int]
