@@ -68,7 +68,9 @@ def test_a_recipe_names_weights_that_ship_under_its_own_name(recipe: str) -> Non
 
 
 @pytest.mark.parametrize("recipe", SETS)
-def test_a_recipe_for_a_picture_set_runs_on_the_digits_that_come_along(recipe: str) -> None:
+def test_a_recipe_for_a_picture_set_runs_on_the_digits_that_come_along(
+    recipe: str, capsys: pytest.CaptureFixture[str]
+) -> None:
     few = ["--trainer.max_epochs", "1", "--trainer.limit_train_batches", "2", "--trainer.enable_model_summary", "false"]
     run = fit("-c", recipe, *few)
     (best,) = (run / "checkpoints").glob("step-*.ckpt")
@@ -82,6 +84,10 @@ def test_a_recipe_for_a_picture_set_runs_on_the_digits_that_come_along(recipe: s
     assert restored.shape == digit.shape
     assert card.composites == bool((restored[~mask] == digit[~mask]).all())
     assert list((run / "panels").glob("*.png"))
+    (photo,) = write_photos(Path("in"), 1)
+    main(["photos", str(photo), "--out", "out", "--bundle", str(run / "bundle"), "--dry-run"])
+    refused = f"{recipe} gives pictures back through a code and restores nothing" in capsys.readouterr().err
+    assert refused == (card.training["task"] == "ReconstructionAutoencoder")
 
 
 def test_the_recipe_for_compression_makes_a_bundle_that_compresses_a_photo(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from restore.corruption import Identity
 from restore.devices import InferenceChoice
 from restore.errors import UsageError
 from restore.images.files import PlannedImage, check_target_folder, plan_outputs, remove_partial_files
@@ -12,6 +13,7 @@ from restore.inference.batch import restore_files
 from restore.inference.journal import Decision, Journal, state_of
 from restore.inference.outcome import BatchOptions, PhotoResult
 from restore.inference.restorer import Restorer
+from restore.models.bundle import ModelCard
 
 __all__ = ["PhotoPlan", "plan_photos", "restore_photos"]
 
@@ -31,7 +33,12 @@ class PhotoPlan:
     found: Found
 
     def decisions(self, restorer: Restorer, options: BatchOptions) -> list[tuple[PlannedImage, Decision]]:
-        """What would be done to each picture, as the journal has it; nothing is written."""
+        """What would be done to each picture, as the journal has it; nothing is written.
+
+        Raises:
+            UsageError: As `run`.
+        """
+        _check(restorer, options)
         with Journal(self.out, _work(restorer, options), write=False) as journal:
             return [(plan, _decide(journal, plan, options)) for plan in self.plans]
 
@@ -47,7 +54,8 @@ class PhotoPlan:
             What could not be searched, then one result per picture, in order, as they are done.
 
         Raises:
-            UsageError: A bundle that fills in without masks, or masks for one that does not.
+            UsageError: A bundle that gives pictures back and restores nothing, one that fills in without masks, or
+                masks for one that does not.
             OutputError: With the first result: the target folder cannot be written, has too little room, or another
                 run is writing there. Nothing has been written then.
         """
@@ -178,10 +186,23 @@ def _decide(journal: Journal, plan: PlannedImage, options: BatchOptions) -> Deci
 
 
 def _check(restorer: Restorer, options: BatchOptions) -> None:
+    if restorer.card is not None and _gives_back(restorer.card):
+        raise UsageError(
+            f"{restorer.card.name} gives pictures back through a code and restores nothing; name another bundle, and "
+            "this one for `restore encode` or `restore compress`"
+        )
     if restorer.composites and options.masks is None:
         raise UsageError("this bundle fills in what a mask marks: say where the masks are with --masks DIR")
     if options.masks is not None and not restorer.composites:
         raise UsageError("--masks is for bundles that fill in, such as inpaint; this one does not look at masks")
+
+
+def _gives_back(card: ModelCard) -> bool:
+    """Whether a network has learnt to give back what it sees: by its training, or made by `restore anomalies`."""
+    task = card.training.get("task")
+    if task is None:
+        return card.name == "anomalies"
+    return task == "ReconstructionAutoencoder" and card.training.get("corruption") == repr(Identity())
 
 
 def _work(restorer: Restorer, options: BatchOptions) -> dict[str, object]:

@@ -94,6 +94,9 @@ def test_anomalies_finds_pages_that_lost_their_half_and_judges_the_next_batch_al
     page = (out / "anomalies.html").read_text()
     assert "cut/00.png" in page
 
+    assert main(["photos", batch, "--bundle", str(out / "bundle"), "--out", str(tmp_path / "o")]) == ExitCode.USAGE
+    assert "anomalies gives pictures back through a code and restores nothing" in capsys.readouterr().err
+
     again = tmp_path / "again"
     (tmp_path / "batch" / "torn.png").unlink()
     assert main(["anomalies", batch, "--model", str(out), "--class", "good", "--out", str(again)]) == ExitCode.OK

@@ -14,7 +14,8 @@ from restore.cli.main import main
 from restore.errors import ExitCode
 from restore.images.formats import FORMATS, RAW_SUFFIXES
 from restore.inference.outcome import Job, PhotoResult
-from tests.helpers.networks import write_bundle
+from restore.models.bundle import read_card, write_card
+from tests.helpers.networks import write_autoencoder, write_bundle
 from tests.helpers.photos import write_photos
 
 
@@ -243,6 +244,31 @@ def test_thumbnails_are_kept_of_the_photos_that_a_report_shows() -> None:
         kept.add(PhotoResult(Path(f"{index}"), Path("out"), "restored", thumbnails=(b"before", b"after")))
     assert [result.source.name for result in kept.all if result.thumbnails] == ["3", "5", "7"]
     assert len(kept.all) == 10
+
+
+@pytest.mark.parametrize(
+    ("name", "training", "refused"),
+    [
+        ("vae", {"task": "ReconstructionAutoencoder", "corruption": "Identity()"}, True),
+        ("anomalies", {}, True),
+        ("noise", {"task": "ReconstructionAutoencoder", "corruption": "GaussianNoise(sigma_range=(5.0, 9.0))"}, False),
+        ("anomalies", {"task": "DenoisingAutoencoder", "corruption": "OneOf(corruptions=[Identity()])"}, False),
+    ],
+)
+def test_a_bundle_that_gives_pictures_back_is_refused_before_any_work(
+    command: list[str], capsys: pytest.CaptureFixture[str], name: str, training: dict[str, str], refused: bool
+) -> None:
+    write_photos(Path("in"), 2)
+    card = read_card(write_autoencoder(Path("b"), "map"))
+    card.name, card.training = name, card.training | training
+    write_card(Path("b"), card)
+    for options in (["--dry-run"], ["--report", "r.html"]):
+        assert main([*command, *options, "--bundle", "b"]) == (ExitCode.USAGE if refused else ExitCode.OK)
+        told = capsys.readouterr().err
+        if refused:
+            said = "name another bundle, and this one for `restore encode` or `restore compress`"
+            assert told == f"restore: {name} gives pictures back through a code and restores nothing; {said}\n"
+    assert Path("out").exists() != refused
 
 
 def test_the_page_names_every_format() -> None:
