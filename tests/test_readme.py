@@ -17,6 +17,7 @@ from tests.helpers.photos import write_photos
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
+DOCUMENTS = [ROOT / "README.md", *(ROOT / "docs").rglob("*.md"), ROOT / "CONTRIBUTING.md"]
 SMALL = ["--config", "debug", "--data.photos_dir", "photos"]
 
 
@@ -80,11 +81,26 @@ def test_the_yaml_example_of_the_usage_page_is_a_configuration(tmp_path: Path, m
     assert main(["fit", "--config", "denoise", "--config", "mine.yaml", *SMALL]) == ExitCode.OK
 
 
+def test_a_command_that_trains_another_class_of_network_trains_the_one_that_the_page_describes(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    option = "--model.init_args.network.class_path"
+    texts = [path.read_text(encoding="utf-8") for path in DOCUMENTS]
+    swapped = [command for text in texts for command in commands(text) if option in command]
+    # One that stands in a sentence would escape.
+    assert sum(text.count(option) for text in texts) == len(swapped)
+    (denoiser,) = swapped
+    monkeypatch.chdir(tmp_path)
+    assert main([*denoiser, "--trainer.max_epochs", "1", "--trainer.limit_train_batches", "2"]) == ExitCode.OK
+    network = read_card(Path("runs/mnist-denoise/version_0/bundle")).network
+    assert (network["name"], network["config"]["widths"]) == ("DeepAutoencoder", [128, 64, 32])
+
+
 def test_every_command_that_a_document_names_exists() -> None:
     from restore.cli.main import _COMMANDS, _LIGHTNING
 
     known = set(_COMMANDS) | set(_LIGHTNING)
-    for path in [ROOT / "README.md", *(ROOT / "docs").rglob("*.md"), ROOT / "CONTRIBUTING.md"]:
+    for path in DOCUMENTS:
         for command in commands(path.read_text(encoding="utf-8")):
             assert command[0] in known, f"{path.name}: restore {command[0]}"
 
