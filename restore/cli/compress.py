@@ -2,7 +2,7 @@
 
 import argparse
 import sys
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -115,7 +115,8 @@ def _targets(source: "PictureSource", arguments: argparse.Namespace) -> dict[str
     from restore.codes.container import SUFFIX
     from restore.images.files import check_outputs, plan_outputs
 
-    plan_outputs(source.photos, arguments.out)  # refuses names that would meet on other systems
+    named = [replace(photo, relative=photo.relative.with_name(photo.relative.name + SUFFIX)) for photo in source.photos]
+    plan_outputs(named, arguments.out)  # refuses names that would meet on other systems
     targets = {name: arguments.out / (name + SUFFIX) for name in source.names}
     further = [path for path in (arguments.table, arguments.sheet) if path is not None]
     check_outputs(source.photos, [*targets.values(), *further], arguments.overwrite)

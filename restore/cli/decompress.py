@@ -3,6 +3,8 @@
 import argparse
 import os
 import sys
+import unicodedata
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -25,7 +27,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_device_option(parser)
     parser.epilog = (
         "A file that is damaged, cut, of another program or of another bundle is refused with a reason, and the others "
-        "go on. Exit code: 0 all decompressed, 1 some refused, 2 wrong usage."
+        "go on. a.jpg.rac becomes DIR/a.png; where a.png.rac would, too, they become a.jpg.png and a.png.png. Exit "
+        "code: 0 all decompressed, 1 some refused, 2 wrong usage."
     )
 
 
@@ -45,7 +48,7 @@ def run(arguments: argparse.Namespace) -> int:
     if suffix not in ENCODABLE_SUFFIXES:
         raise UsageError(f"format {arguments.format!r}: use one of {', '.join(sorted(ENCODABLE_SUFFIXES))}")
     compressor = Compressor(Encoder.from_bundle(arguments.bundle, arguments.device))
-    found = _found(arguments.sources)
+    found = _apart(_found(arguments.sources), suffix)
     plans = plan_outputs(found, arguments.out, file_format=suffix)
     check_outputs(found, [plan.target for plan in plans], arguments.overwrite)
     check_target_folder(arguments.out)
@@ -89,6 +92,31 @@ def _found(sources: list[Path]) -> "list[FoundImage]":
     if not found:
         raise UsageError(f"{', '.join(map(str, sources))}: holds no files that end in {SUFFIX}")
     return found
+
+
+def _apart(found: "list[FoundImage]", suffix: str) -> "list[FoundImage]":
+    """Photos that only their own formats tell apart keep these in their names: a.jpg.png and a.png.png."""
+    names = [photo.relative for photo in found]
+    while True:
+        meeting: dict[str, set[int]] = {}
+        for index, name in enumerate(names):
+            meeting.setdefault(_key(name.with_name(name.stem + suffix)), set()).add(index)
+        longer = {
+            index
+            for group in meeting.values()
+            if len({_key(found[index].relative) for index in group}) == len(group) > 1
+            for index in group
+            if names[index] == found[index].relative
+        }
+        if not longer:
+            return [replace(photo, relative=name) for photo, name in zip(found, names, strict=True)]
+        for index in longer:
+            names[index] = names[index].with_name(names[index].name + suffix)
+
+
+def _key(path: Path) -> str:
+    """What is one name on some system, as `check_collisions` has it."""
+    return unicodedata.normalize("NFC", str(path)).casefold()
 
 
 def _bare(path: Path) -> Path:

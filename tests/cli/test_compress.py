@@ -95,17 +95,54 @@ def test_damaged_and_foreign_files_are_refused_and_the_others_go_on(capsys: pyte
     assert "was compressed with another bundle than other" in capsys.readouterr().err
 
 
+def test_photos_that_their_formats_tell_apart_come_back_apart_and_the_others_under_their_own_names() -> None:
+    names = ("a.jpg", "a.png", "a.jpg.jpg", "b.jpg", "deeper/A.JPG", "deeper/a.tif", "deeper/a.v1.bmp")
+    for photo, name in zip(write_photos(Path("drawn"), len(names)), names, strict=True):
+        Path("mixed", name).parent.mkdir(parents=True, exist_ok=True)
+        with Image.open(photo) as picture:
+            picture.save(Path("mixed", name))
+    assert main(["compress", "mixed", "--bundle", "b", "--step", "0.05", "--out", "small"]) == ExitCode.OK
+    assert main(["decompress", "small", "--bundle", "b", "--out", "back"]) == ExitCode.OK
+    back = {
+        "a.jpg": "a.jpg.png",
+        "a.png": "a.png.png",
+        "a.jpg.jpg": "a.jpg.jpg.png",
+        "b.jpg": "b.png",
+        "deeper/A.JPG": "deeper/A.JPG.png",
+        "deeper/a.tif": "deeper/a.tif.png",
+        "deeper/a.v1.bmp": "deeper/a.v1.png",
+    }
+    written = {path.relative_to("back").as_posix() for path in Path("back").rglob("*.png")}
+    assert written == {*back.values()}
+    compressor = Compressor(Encoder.from_bundle("b", "cpu"))
+    for name, target in back.items():
+        packed = CompressedPhoto.from_bytes(Path("small", f"{name}.rac").read_bytes())
+        assert np.array_equal(decode(Path("back", target)).pixels, to_pixels(compressor.decompress(packed)))
+
+
+def test_camera_raw_beside_its_development_is_compressed_under_a_name_of_its_own(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    write_photos(Path("raw"), 1, suffix=".tif")
+    Path("raw/00.nef").write_bytes(b"nothing")
+    assert main(["compress", "raw", "--bundle", "b", "--step", "0.05", "--out", "small"]) == ExitCode.FAILED
+    told = capsys.readouterr()
+    assert "raw: 1 compressed" in told.out
+    assert "left out: raw/00.nef" in told.err
+    assert [path.name for path in Path("small").iterdir()] == ["00.tif.rac"]
+
+
 @pytest.mark.parametrize(
     ("arguments", "message", "code"),
     [
         (["compress", "in", "--out", "o", "--step", "0"], "--step: must be above 0", ExitCode.USAGE),
-        (["compress", "in", "--out", "in"], "would replace a source", ExitCode.FAILED),
+        (["compress", "in", "--out", "in"], "in: lies inside the source folder in", ExitCode.FAILED),
         (["compress", "in", "--out", "done"], "00.png.rac: is there already", ExitCode.FAILED),
         (["compress", "in", "--out", "o", "--table", "t.txt"], "ends in .csv or .json", ExitCode.USAGE),
         (["decompress", "in", "--out", "o"], "in: holds no files that end in .rac", ExitCode.USAGE),
         (["decompress", "nowhere", "--out", "o"], "nowhere: no such file or folder", ExitCode.USAGE),
         (["decompress", "done", "--out", "o", "--format", "xyz"], "format 'xyz': use one of", ExitCode.USAGE),
-        (["decompress", "done", "two", "--out", "o"], "would both become o/00.png", ExitCode.FAILED),
+        (["decompress", "done", "two", "--out", "o"], "would both become o/00.png;", ExitCode.FAILED),
     ],
 )
 def test_mistakes_are_one_line_and_nothing_is_written(
