@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 __all__ = ["add_arguments", "build_detector", "of_class", "open_normal", "read_all", "run"]
 
 _RATE, _SIZE = 0.05, 64
+_SETTLED = {"held_out": 0.2, "score": None, "size": None, "colour": False, "numbers": 16, "steps": 500, "seed": 0}
+"""Options that the earlier run of --model has settled, and what they are if left out."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -34,7 +36,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     known.add_argument(
         "--normal", metavar="SOURCE", help="pictures known to be normal, to train on; of a set, its training part"
     )
-    known.add_argument("--model", type=Path, metavar="DIR", help="--out folder of an earlier run: judge as it did")
+    known.add_argument(
+        "--model",
+        type=Path,
+        metavar="DIR",
+        help=f"--out folder of an earlier run: judge as it did; it has settled {', '.join(map(_option, _SETTLED))}",
+    )
     parser.add_argument(
         "--class",
         dest="normal_class",
@@ -52,9 +59,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--held-out",
         type=float,
-        default=0.2,
         metavar="SHARE",
-        help="part of the normal pictures that sets the threshold, unseen by training (default: %(default)s)",
+        help="part of the normal pictures that sets the threshold, unseen by training "
+        f"(default: {_SETTLED['held_out']})",
     )
     parser.add_argument(
         "--two-sided",
@@ -70,12 +77,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--size", type=int, metavar="PIXELS", help="square that pictures are squeezed into (default: 64; a set's own)"
     )
-    parser.add_argument("--colour", action="store_true", help="look at colours as well; grey is quicker")
-    parser.add_argument("--numbers", type=int, default=16, help="length of the code (default: %(default)s)")
-    parser.add_argument("--steps", type=int, default=500, help="of training, 64 pictures each (default: %(default)s)")
-    parser.add_argument(
-        "--seed", type=int, default=0, help="of training, and of what is held out (default: %(default)s)"
-    )
+    parser.add_argument("--colour", action="store_true", default=None, help="look at colours as well; grey is quicker")
+    parser.add_argument("--numbers", type=int, help=f"length of the code (default: {_SETTLED['numbers']})")
+    parser.add_argument("--steps", type=int, help=f"of training, 64 pictures each (default: {_SETTLED['steps']})")
+    parser.add_argument("--seed", type=int, help=f"of training, and of what is held out (default: {_SETTLED['seed']})")
     add_device_option(parser)
     parser.add_argument(
         "--out", type=Path, default=Path("anomalies"), metavar="DIR", help="folder for results (default: %(default)s)"
@@ -89,6 +94,7 @@ def run(arguments: argparse.Namespace) -> int:
 
     from restore.images.files import check_target_folder
 
+    arguments = _completed(arguments)
     _check(arguments)
     check_target_folder(arguments.out)
     console = Console(highlight=False, soft_wrap=True)
@@ -97,6 +103,20 @@ def run(arguments: argparse.Namespace) -> int:
 
         return judge_each_class(arguments, console)
     return _judge(arguments, console)
+
+
+def _option(name: str) -> str:
+    return f"--{name.replace('_', '-')}"
+
+
+def _completed(arguments: argparse.Namespace) -> argparse.Namespace:
+    """With the defaults of what may not be asked for beside --model."""
+    given = [name for name in _SETTLED if getattr(arguments, name) is not None]
+    if arguments.model is not None and given:
+        raise UsageError(
+            f"--model: the earlier run has settled {', '.join(map(_option, given))}; leave out what it has"
+        )
+    return argparse.Namespace(**vars(arguments) | {name: _SETTLED[name] for name in _SETTLED if name not in given})
 
 
 def _check(arguments: argparse.Namespace) -> None:
@@ -173,6 +193,8 @@ def open_normal(arguments: argparse.Namespace) -> "PictureSource":
     if text is None:
         if arguments.source.partition(":")[0] not in PICTURE_SETS:
             raise UsageError("--normal: name pictures that are known to be normal, or --model of an earlier run")
+        if arguments.source.endswith(":train"):
+            raise UsageError(f"{arguments.source}: is what would be trained on; name the test part, or give --normal")
         text = arguments.source.removesuffix(":test") + ":train"
     own = text.partition(":")[0] in PICTURE_SETS
     return open_pictures(text, 3 if arguments.colour else 1, arguments.size or (None if own else _SIZE))

@@ -54,8 +54,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--neighbours", metavar="PHOTO", help="find the nearest pictures of this one: a file, or a name in SOURCE"
     )
     alike.add_argument("--count", type=int, default=5, help="neighbours to find (default: %(default)s)")
-    alike.add_argument("--table", type=Path, metavar="FILE", help="write the neighbours: .csv or .json")
-    alike.add_argument("--sheet", type=Path, metavar="FILE", help="draw duplicates and neighbours: .png")
+    alike.add_argument("--table", type=Path, metavar="FILE", help="write what --neighbours finds: .csv or .json")
+    alike.add_argument("--sheet", type=Path, metavar="FILE", help="draw what --duplicates and --neighbours find: .png")
     add_overwrite_option(parser)
     parser.add_argument("--batch", type=int, default=64, help="pictures at a time (default: %(default)s)")
     add_device_option(parser)
@@ -108,6 +108,12 @@ def _check(arguments: argparse.Namespace) -> None:
     """What can be wrong with options is found out before an hour of encoding, not after."""
     if not (arguments.out or arguments.plot or arguments.duplicates or arguments.neighbours):
         raise UsageError("nothing to write: give --out, --plot, --duplicates or --neighbours")
+    if arguments.table and not arguments.neighbours:
+        raise UsageError("--table: holds neighbours; give --neighbours PHOTO as well")
+    if arguments.sheet and not (arguments.duplicates or arguments.neighbours):
+        raise UsageError(
+            "--sheet: shows duplicates and neighbours; give --duplicates FILE or --neighbours PHOTO as well"
+        )
     if arguments.batch < 1:
         raise UsageError(f"--batch: must be 1 or more, not {arguments.batch}")
     from restore.codes.tables import check_suffix

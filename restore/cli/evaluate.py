@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from restore.cli.options import PROTOCOL_NAMES, add_device_options
-from restore.errors import UsageError
+from restore.errors import UnsupportedImageError, UsageError
 
 if TYPE_CHECKING:
     from restore.images.search import FoundImage
@@ -30,7 +30,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--sigma",
         nargs="+",
         type=float,
-        help="noise levels in 8-bit units, for gaussian-awgn and clipped-8bit (default: 15 25 50)",
+        help="noise levels in 8-bit units, for gaussian-awgn and clipped-8bit, each once (default: 15 25 50)",
     )
     parser.add_argument("--seed", type=int, default=0, help="of the damage (default: %(default)s)")
     parser.add_argument("--csv", type=Path, metavar="FILE", help="write one line per photo and condition")
@@ -61,7 +61,9 @@ def run(arguments: argparse.Namespace) -> int:
     chosen = arguments.protocol or (restorer.card.protocol if restorer.card else "") or "gaussian-awgn"
     if arguments.sigma and chosen not in NOISE_PROTOCOLS:
         raise UsageError(f"--sigma: {chosen} has levels of its own; it is for {' and '.join(NOISE_PROTOCOLS)}")
-    protocol = build_protocol(chosen, arguments.sigma or SIGMAS)
+    protocol = build_protocol(chosen, list(dict.fromkeys(arguments.sigma or SIGMAS)))
+    if restorer.network.channels == 1:
+        _check_grey(photos, arguments.bundle)
     rows = list(
         track(
             evaluate(restorer.restore, photos, protocol, arguments.seed, not arguments.no_baseline),
@@ -78,6 +80,17 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.record:
         _record(arguments, chosen, name, photos, rows, baselines, restorer.precision)
     return 0
+
+
+def _check_grey(photos: "list[FoundImage]", bundle: str) -> None:
+    """Colour for a network of grey pictures is found before an hour of scoring, not in it."""
+    from restore.images.codec import decode
+
+    for photo in photos:
+        if decode(photo.path).pixels.ndim == 3:
+            raise UnsupportedImageError(
+                f"{photo.path}: is in colour, and {bundle} is for grey pictures; convert it, or name another bundle"
+            )
 
 
 def _print_table(rows: "list[ImageScores]", baselines: list[str]) -> None:

@@ -97,6 +97,9 @@ def _open(arguments: argparse.Namespace, encoders: "dict[str, Encoder]") -> "lis
     ((channels, size),) = shapes
     source, test = arguments.source, arguments.test
     if test is None and source.partition(":")[0] in PICTURE_SETS:
+        if source.endswith((":train", ":test")):
+            whole = source.rpartition(":")[0]
+            raise UsageError(f"{source}: write {whole}, without a part: its own parts train and test; or name --test")
         source, test = source + ":train", source + ":test"
     return [open_pictures(text, channels, size) for text in (source, test) if text is not None]
 

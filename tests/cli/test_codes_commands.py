@@ -135,8 +135,29 @@ def test_each_class_makes_a_table_a_picture_and_a_mean(tmp_path: Path, capsys: p
             ExitCode.USAGE,
         ),
         (["anomalies", "digits", "--model", "PHOTOS"], "is not the record of `restore anomalies`", ExitCode.USAGE),
+        (
+            ["anomalies", "PHOTOS", "--model", "m", "--size", "32", "--score", "mean", "--steps", "7"],
+            "--model: the earlier run has settled --score, --size, --steps; leave out what it has",
+            ExitCode.USAGE,
+        ),
+        (
+            ["anomalies", "PHOTOS", "--model", "m", "--seed", "0", "--numbers", "16", "--colour", "--held-out", "0.2"],
+            "--model: the earlier run has settled --held-out, --colour, --numbers, --seed;",
+            ExitCode.USAGE,
+        ),
+        (
+            ["anomalies", "digits:train", "--class", "3"],
+            "digits:train: is what would be trained on; name the test part, or give --normal",
+            ExitCode.USAGE,
+        ),
         (["anomalies", "PHOTOS", "--normal", "PHOTOS", "--each-class"], "--each-class: needs classes", ExitCode.USAGE),
         (["probe", "digits", "--bundle", "denoise"], "has no code", ExitCode.FAILED),
+        (
+            ["probe", "digits:train", "--bundle", "BUNDLE"],
+            "digits:train: write digits, without a part: its own parts train and test; or name --test",
+            ExitCode.USAGE,
+        ),
+        (["probe", "mnist:in:test", "--bundle", "BUNDLE"], "mnist:in:test: write mnist:in, without", ExitCode.USAGE),
         (["probe", "digits", "--bundle", "BUNDLE", "--limit", "1"], "--limit: must be 2 or more", ExitCode.USAGE),
     ],
 )

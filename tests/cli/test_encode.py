@@ -60,6 +60,12 @@ def test_digits_are_named_by_their_number(tmp_path: Path, capsys: pytest.Capture
     [
         (["in", "--bundle", "b"], "nothing to write: give --out", ExitCode.USAGE),
         (["in", "--bundle", "b", "--out", "c.txt"], "c.txt: this file's name ends in .npz or .parquet", ExitCode.USAGE),
+        (["in", "--bundle", "b", "--out", "c.npz", "--sheet", "e.png"], "--sheet: shows duplicates", ExitCode.USAGE),
+        (
+            ["in", "--bundle", "b", "--duplicates", "d.csv", "--table", "n.csv"],
+            "--table: holds neighbours; give --neighbours PHOTO as well",
+            ExitCode.USAGE,
+        ),
         (["in", "--bundle", "unet", "--out", "c.npz"], "holds a UNet, which has no code", ExitCode.FAILED),
         (["in", "--bundle", "b", "--out", "c.npz", "--neighbours", "nowhere"], "nowhere: no such file", ExitCode.USAGE),
         (

@@ -108,7 +108,7 @@ def test_photos_exits_with_1_when_one_fails_and_names_it(tmp_path: Path, capsys:
         (["fit", "--ckpt_path", "mine/weights.safetensors"], "weights.safetensors: not a checkpoint of `restore fit`"),
         (["test"], "--ckpt_path: name the checkpoint to test; without one, weights are random"),
         (["predict"], "--ckpt_path: name the checkpoint to predict"),
-        (["evaluate", "in", "--bundle", "grey"], "is in colour, and this network is for grey pictures"),
+        (["evaluate", "in", "--bundle", "grey"], "in/00.png: is in colour, and grey is for grey pictures; convert it"),
         (
             [
                 "benchmark",
@@ -182,7 +182,7 @@ def test_evaluate_prints_a_table_writes_a_csv_and_records_into_the_card(
     write_photos(tmp_path / "set", 2)
     bundle = write_bundle(tmp_path / "bundle")
     table = tmp_path / "scores.csv"
-    command = ["evaluate", str(tmp_path / "set"), "--bundle", str(bundle), "--sigma", "25", "--csv", str(table)]
+    command = ["evaluate", str(tmp_path / "set"), "--bundle", str(bundle), "--sigma", "25", "25", "--csv", str(table)]
     for _ in range(2):  # recording again replaces
         assert main([*command, "--record"]) == ExitCode.OK
     told = capsys.readouterr().out
