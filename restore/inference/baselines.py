@@ -91,6 +91,8 @@ def total_variation(sigma: float) -> Baseline:
     weight = 0.8 * sigma / 255.0
 
     def restore(image: Tensor, _mask: Tensor) -> Tensor:
+        if not weight:  # scikit-image divides by it
+            return image.clone()
         return _as_planes(restoration.denoise_tv_chambolle(image.permute(1, 2, 0).numpy(), weight, channel_axis=2))
 
     return Baseline("total variation", restore, f"weight {weight:g}")

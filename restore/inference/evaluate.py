@@ -13,6 +13,7 @@ from torch import Tensor
 
 from restore.errors import UnsupportedImageError
 from restore.images.codec import decode
+from restore.images.document import open_regular
 from restore.images.search import FoundImage
 from restore.images.tensors import to_float
 from restore.inference.baselines import Method
@@ -156,11 +157,16 @@ def rows_as_csv(rows: Sequence[ImageScores]) -> str:
 
 
 def fingerprint(photos: Sequence[FoundImage]) -> str:
-    """SHA-256 over names and contents of a test set: what a number was measured on."""
+    """SHA-256 over names and contents of a test set: what a number was measured on.
+
+    Raises:
+        UnreadableImageError: A file is missing, empty, not a regular file, or may not be read.
+    """
     digest = hashlib.sha256()
     for photo in photos:
         digest.update(photo.relative.as_posix().encode("utf-8", "surrogateescape") + b"\0")
-        digest.update(hashlib.sha256(photo.path.read_bytes()).digest())
+        with open_regular(photo.path) as file:
+            digest.update(hashlib.sha256(file.read()).digest())
     return digest.hexdigest()
 
 
