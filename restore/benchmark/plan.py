@@ -1,5 +1,7 @@
 """What is to be measured: which methods under which damage on which sets, and how fast each of them is."""
 
+import hashlib
+import json
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -11,13 +13,17 @@ import torch
 from restore.benchmark.machine import machine_name
 from restore.benchmark.quality import INPUT, Cell, Contender
 from restore.benchmark.sets import TestSet
-from restore.benchmark.timing import macs_per_pixel, median_seconds, memory_of
+from restore.benchmark.timing import channels_of, macs_per_pixel, median_seconds, memory_of
 from restore.inference.guard import LIMIT
 from restore.inference.protocols import SHARES, SIGMAS, Condition, build_protocol
 from restore.inference.restorer import Restorer
+from restore.models.bundle import ModelCard
 from restore.seeds import generator_for
 
 __all__ = ["Plan", "plan_cells", "time_method"]
+
+_REVISION = 1
+"""To be raised when the code between a bundle's weights and its pictures changes what comes out."""
 
 _SIDE, _SLOW_SIDE, _START_SIDE, _SLOW_SECONDS = 768, 192, 64, 2.0
 
@@ -74,24 +80,25 @@ def time_method(cell: Cell, repeat: int) -> dict[str, Any]:
 
     Returns:
         `name`, `kind`, `identity`, `parameters` and `macs_per_pixel` (None for classical methods), `precision`,
-        `threads`, the `damage` it was given, and `megapixels_per_second` on one picture of 768 x 768, the median of
-        `repeat` runs after one that does not count; a method that takes over 2 s for 192 x 192 is timed on that, once.
-        `peak_megabytes` is what it needs on that picture beyond the program, None where the system does not tell, and
-        `machine` what it ran on.
+        `threads`, the `damage` it was given, and `megapixels_per_second` on one picture of 768 x 768, grey for a grey
+        network, the median of `repeat` runs after one that does not count; a method that takes over 2 s for 192 x 192
+        is timed on that, once. `peak_megabytes` is what it needs on that picture beyond the program, None where the
+        system does not tell, and `machine` what it ran on.
     """
     method = cell.contender.method
+    restorer = getattr(method, "__self__", None)
+    network, device, passes, channels = None, torch.device("cpu"), 1, 3
+    if isinstance(restorer, Restorer):
+        network, device, passes = restorer.network, restorer.device, 1 + restorer.turned
+        channels = channels_of(network)
 
     def damaged(side: int) -> tuple[torch.Tensor, torch.Tensor]:
-        clean = torch.rand(1, 3, side, side, generator=generator_for("timing"))
+        clean = torch.rand(1, channels, side, side, generator=generator_for("timing"))
         image, mask = cell.condition.corruption(clean, generator_for("timing"))
         if cell.contender.keeps_known and not mask.any():  # what nothing is missing from would cost nothing
             mask[..., side // 4 : side // 2, side // 4 : side // 2] = 1.0
         return image[0], mask[0]
 
-    restorer = getattr(method, "__self__", None)
-    network, device, passes = None, torch.device("cpu"), 1
-    if isinstance(restorer, Restorer):
-        network, device, passes = restorer.network, restorer.device, 1 + restorer.turned
     method(*damaged(_START_SIDE))  # what is loaded on the first call does not count
     side = _SLOW_SIDE
     arguments, start = damaged(side), time.perf_counter()
@@ -123,14 +130,21 @@ def _meant_for(restorer: Restorer) -> str:
 
 
 def _ours(name: str, restorer: Restorer) -> Contender:
-    weights = restorer.card.weights_sha256 if restorer.card is not None else ""
+    bundle = "" if restorer.card is None else f"{restorer.card.weights_sha256} card {_card_digest(restorer.card)}"
     ways = f" guarded {LIMIT:g}" * restorer.guarded + " turned" * restorer.turned
     torch_version = version("torch").partition("+")[0]
     identity = (
-        f"{weights} {restorer.precision} {restorer.device.type}{ways} tiles of {restorer.tile} torch {torch_version}"
+        f"{bundle} {restorer.precision} {restorer.device.type}{ways} tiles of {restorer.tile} torch {torch_version}"
     )
     machine = machine_name(restorer.device)
     return Contender(name, "bundle", restorer.restore, identity, "", machine, restorer.composites)
+
+
+def _card_digest(card: ModelCard) -> str:
+    """What the pictures of a bundle depend on beside its weights, in twelve digits."""
+    parts = ("network", "composites", "guarded", "turned", "ranges")
+    told = {"revision": _REVISION} | {part: getattr(card, part) for part in parts}
+    return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()[:12]
 
 
 def _others(condition: Condition, protocol: str, choice: str) -> Iterator[Contender]:

@@ -82,10 +82,10 @@ class Cell:
     def key(self) -> Json:
         """What its scores were measured with: if any of it changes, they are stale.
 
-        `damage` is the SHA-256 of the first photo as the method gets it: it tells when the damage is computed in
-        another way than before.
+        `damage` is the SHA-256 of the first photo under seed 0, whatever the cell's own: it tells when the damage is
+        computed in another way than before.
         """
-        damaged = damage_photo(self.test_set.photos[0], self.condition, self.seed)
+        damaged = damage_photo(self.test_set.photos[0], self.condition, seed=0)
         pixels = damaged.corrupted.numpy().tobytes() + damaged.mask.numpy().tobytes()
         return {
             **self.slot,
@@ -116,13 +116,13 @@ class CellStore:
         return stored["rows"] if stored.get("key") == cell.key else None
 
     def keep(self, cell: Cell, rows: list[Json]) -> None:
-        """Store a cell in the place of an older one, and remove what is stale: no mean and no row mixes the two."""
+        """Store a cell in the place of an older one, and remove what is stale: no mean, row or column mixes the two."""
         text = json.dumps({"key": cell.key, "rows": rows})
         write_atomically(self._path(cell), text.encode())
         for path in self.folder.glob("*.json"):
             other = _read(path)["key"]
             same_place = _without_seed(cell.slot).items() <= other.items()
-            if is_outdated(other, cell.key) or (same_place and _by_seed(other) != _by_seed(cell.key)):
+            if is_outdated(other, cell.key) or (same_place and _without_seed(other) != _without_seed(cell.key)):
                 path.unlink()
 
     def everything(self) -> Iterator[tuple[Json, list[Json]]]:
@@ -198,10 +198,10 @@ def summarise_cells(cells: Sequence[tuple[Json, list[Json]]]) -> list[Json]:
     """Means over photos and seeds.
 
     Returns:
-        One entry per set, protocol, condition and method: these four, `kind`, `fingerprint`, `identity`, `images`,
-        `seeds`, the means of `psnr`, `ssim` and `hole_psnr`, `spread` (standard deviation over the seeds of the mean
-        PSNR, that of the hole if there is one; None for a single seed), `worst` (image and PSNR), `shift` (mean per
-        channel over the colour photos, else the grey ones) and `residual_correlation`.
+        One entry per set, protocol, condition and method: these four, `kind`, `fingerprint`, `damage`, `identity`,
+        `images`, `seeds`, the means of `psnr`, `ssim` and `hole_psnr`, `spread` (standard deviation over the seeds of
+        the mean PSNR, that of the hole if there is one; None for a single seed), `worst` (image and PSNR), `shift`
+        (mean per channel over the colour photos, else the grey ones) and `residual_correlation`.
     """
     groups: dict[tuple[str, ...], list[tuple[Json, list[Json]]]] = {}
     for key, rows in cells:
@@ -221,7 +221,7 @@ def _summary(group: list[tuple[Json, list[Json]]]) -> Json:
     channels = max(len(row["shift"]) for row in rows)
     shifts = [row["shift"] for row in rows if len(row["shift"]) == channels]
     return {
-        **{part: key[part] for part in (*_GROUP, "fingerprint", "identity")},
+        **{part: key[part] for part in (*_GROUP, "fingerprint", "damage", "identity")},
         "images": len(group[0][1]),
         "seeds": sorted(key["seed"] for key, _ in group),
         **{name: _mean([row[name] for row in rows]) for name in ("psnr", "ssim", "hole_psnr")},
@@ -233,9 +233,20 @@ def _summary(group: list[tuple[Json, list[Json]]]) -> Json:
 
 
 def is_outdated(entry: Json, newer: Json) -> bool:
-    """Whether a key or summary is of the same method on the same set by name, when one of them was not what it is."""
-    same = all(entry[part] == newer[part] for part in ("set", "kind", "method"))
-    return same and any(entry[part] != newer[part] for part in ("fingerprint", "identity"))
+    """Whether a key or summary must not stand in one table with a newer one.
+
+    A set of this name had other photos; or it had the same photos under the same condition, damaged in another way; or
+    the same method on that set was not what it is.
+    """
+    if entry["set"] != newer["set"]:
+        return False
+    if entry["fingerprint"] != newer["fingerprint"]:
+        return True
+    if all(entry[part] == newer[part] for part in ("protocol", "condition")):
+        damages = {key["damage"] for key in (entry, newer) if "damage" in key}  # older summaries do not tell
+        if len(damages) > 1:
+            return True
+    return all(entry[part] == newer[part] for part in ("kind", "method")) and entry["identity"] != newer["identity"]
 
 
 def _read(path: Path) -> Json:
@@ -246,13 +257,9 @@ def _read(path: Path) -> Json:
     return stored
 
 
-def _without_seed(slot: Json) -> Json:
-    return {name: value for name, value in slot.items() if name != "seed"}
-
-
-def _by_seed(key: Json) -> Json:
-    """What cells of one place have in common, whatever the seed."""
-    return {name: value for name, value in key.items() if name not in {"seed", "damage"}}
+def _without_seed(key: Json) -> Json:
+    """What cells of one place have in common, of a slot or a key."""
+    return {name: value for name, value in key.items() if name != "seed"}
 
 
 def _known_is_untouched(restored: Tensor, damaged: DamagedPhoto) -> bool:

@@ -12,7 +12,7 @@ from typing import Any
 
 from restore.benchmark.measurement import Measurement
 from restore.benchmark.quality import CellStore, is_outdated, summarise_cells
-from restore.benchmark.sets import TestSet
+from restore.benchmark.sets import TestSet, is_known
 from restore.benchmark.tables import TITLES, markdown, table_lines
 from restore.errors import DataError
 from restore.images.files import write_atomically
@@ -42,6 +42,9 @@ class Report:
     methods: dict[str, Json] = field(default_factory=dict)
     speed: dict[tuple[str, str], Json] = field(default_factory=dict)
     earlier: list[Json] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self._opened = [dict(part) for part in self._parts]
 
     @classmethod
     def open(cls, folder: Path) -> "Report":
@@ -94,7 +97,7 @@ class Report:
         by_place = {_place(entry): entry for entry in [*earlier, *measured]}
         quality = [by_place[place] for place in sorted(by_place)]
         for entry in quality:
-            entry["known"] = self.sets.get(entry["set"], {}).get("known", False)
+            entry["known"] = is_known(entry["set"], entry["fingerprint"])
         return {
             "format": _FORMAT,
             "versions": {"python": platform.python_version()} | _versions(_PACKAGES),
@@ -107,17 +110,30 @@ class Report:
     def write(self) -> Json:
         """Write `results.json`, `pictures.csv` (a line per picture, condition, method and seed) and `tables.md`.
 
+        What another run has written there meanwhile stays, but for what this run has measured itself.
+
         Returns:
             The results.
 
         Raises:
             OutputError: The folder cannot be written.
+            DataError: The results there cannot be read any more.
         """
+        self._take_up(Report.open(self.folder))
         results = self.results()
         write_atomically(self.folder / _FILE, (json.dumps(results, indent=1) + "\n").encode())
         write_atomically(self.folder / "pictures.csv", self._csv().encode())
         write_atomically(self.folder / "tables.md", _chapters(results).encode())
         return results
+
+    def _take_up(self, there: "Report") -> None:
+        for ours, theirs, opened in zip(self._parts, there._parts, self._opened, strict=True):
+            mine = {key: value for key, value in ours.items() if opened.get(key) != value}
+            ours.update(theirs | mine)
+
+    @property
+    def _parts(self) -> tuple[dict[Any, Json], ...]:
+        return self.sets, self.methods, self.speed
 
     def _csv(self) -> str:
         buffer = io.StringIO()

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 from restore.errors import DataError, UsageError
@@ -9,7 +10,7 @@ from restore.images.samples import sample_photos
 from restore.images.search import FoundImage, find_images
 from restore.inference.evaluate import fingerprint
 
-__all__ = ["PUBLISHED", "Published", "TestSet", "open_set"]
+__all__ = ["PUBLISHED", "Published", "TestSet", "is_known", "open_set", "open_sets"]
 
 _FINGERPRINTS = {
     "CBSD68": "e898f8e973b1ad6aefc4c5732af811b4172a42862e2c4e39b9b14ef65ccb6426",
@@ -88,10 +89,11 @@ def open_set(name: str, places: Sequence[Path] = ()) -> TestSet:
     Raises:
         UsageError: There is no such set.
         DataError: The folder holds no photos.
+        UnreadableImageError: One of them cannot be read.
     """
     if name == "samples":
         photos = sample_photos()
-        return TestSet(name, photos, fingerprint(photos), known=True)
+        return TestSet(name, photos, _fingerprint_of_samples(), known=True)
     folder = next((path for path in (Path(name), *(place / name for place in places)) if path.is_dir()), None)
     if folder is None:
         searched = f", nor in {', '.join(map(str, places))}" if places else "; --sets says where test sets are"
@@ -100,4 +102,38 @@ def open_set(name: str, places: Sequence[Path] = ()) -> TestSet:
     if not photos:
         raise DataError(f"{folder}: holds no photos; see `restore photos --help` for the formats that are read")
     digest, title = fingerprint(photos), folder.resolve().name
-    return TestSet(title, photos, digest, known=_FINGERPRINTS.get(title) == digest)
+    return TestSet(title, photos, digest, is_known(title, digest))
+
+
+def open_sets(names: Sequence[str], places: Sequence[Path] = ()) -> list[TestSet]:
+    """Find test sets that are to stand in the same tables.
+
+    Args:
+        names: As for `open_set`.
+        places: As for `open_set`.
+
+    Raises:
+        UsageError: There is no such set, or two have the same name and different photos.
+        DataError: A folder holds no photos.
+        UnreadableImageError: A photo cannot be read.
+    """
+    found: dict[str, tuple[str, TestSet]] = {}
+    for name in names:
+        opened = open_set(name, places)
+        first, other = found.setdefault(opened.name, (name, opened))
+        if other.fingerprint != opened.fingerprint:
+            raise UsageError(
+                f"{first} and {name}: different photos, and both would stand in the tables as {opened.name}; rename "
+                "one of the folders, or measure them in two runs, each with an --out of its own"
+            )
+    return [opened for _, opened in found.values()]
+
+
+def is_known(name: str, digest: str) -> bool:
+    """Whether a fingerprint is that of the known set of this name."""
+    return digest == (_fingerprint_of_samples() if name == "samples" else _FINGERPRINTS.get(name))
+
+
+@cache
+def _fingerprint_of_samples() -> str:
+    return fingerprint(sample_photos())
