@@ -19,18 +19,17 @@ def card_results(results: Json, method: str, weights: str) -> list[Json]:
         weights: SHA-256 of its weights; scores of others that had the same name are left out.
 
     Returns:
-        An entry for `ModelCard.record` for each protocol and set. Beside its own scores, each condition has those of
-        the corrupted picture (`input_psnr`, ...) and of the best classical method that was scored (its name,
-        `baseline`, and `baseline_psnr`, ...).
+        An entry for `ModelCard.record` for each protocol, set and choice of seeds. Beside its own scores, each
+        condition has those of the corrupted picture (`input_psnr`, ...) and of the best classical method that was
+        scored under the same seeds (its name, `baseline`, and `baseline_psnr`, ...).
     """
     precision = {entry["name"]: entry["precision"] for entry in results["methods"]}
-    places: dict[tuple[str, str], list[Json]] = {}
+    places: dict[tuple[str, str, tuple[int, ...]], list[Json]] = {}
     for entry in results["quality"]:
         if entry["kind"] == "bundle" and entry["method"] == method and entry["identity"].startswith(weights):
-            places.setdefault((entry["protocol"], entry["set"]), []).append(entry)
+            places.setdefault((entry["protocol"], entry["set"], tuple(entry["seeds"])), []).append(entry)
     found = []
-    for (protocol, test_set), entries in places.items():
-        seeds = entries[0]["seeds"]
+    for (protocol, test_set, seeds), entries in places.items():
         found.append(
             {
                 "protocol": protocol,
@@ -49,7 +48,7 @@ def card_results(results: Json, method: str, weights: str) -> list[Json]:
 
 
 def _beside_others(entry: Json, results: Json) -> Json:
-    place = ("protocol", "set", "condition")
+    place = ("protocol", "set", "condition", "seeds")
     others = [other for other in results["quality"] if all(other[part] == entry[part] for part in place)]
     scores = [name for name in ("psnr", "ssim", "hole_psnr") if entry[name] is not None]
     beside = {"condition": entry["condition"], "images": entry["images"], **{name: entry[name] for name in scores}}

@@ -1,17 +1,19 @@
 """Results as Markdown, and documents whose tables are written between markers.
 
-A document holds `<!-- benchmark NAME -->` and `<!-- /benchmark -->`; what stands between them is ours.
+A document holds `<!-- benchmark NAME -->` and `<!-- /benchmark -->`; what stands between them is ours. Blanks within
+a marker do not matter; one right behind a backtick is only spoken of.
 """
 
+import math
 import re
 from collections.abc import Sequence
 from typing import Any
 
 from restore.benchmark.quality import INPUT
-from restore.benchmark.sets import PUBLISHED
+from restore.benchmark.sets import PUBLISHED, Published
 from restore.errors import UsageError
 
-__all__ = ["TITLES", "fill_in", "main_score", "markdown", "natural_key", "rows_of", "table_lines"]
+__all__ = ["TITLES", "check_markers", "fill_in", "main_score", "markdown", "natural_key", "rows_of", "table_lines"]
 
 Json = dict[str, Any]
 
@@ -32,8 +34,36 @@ TITLES = {
 }
 """What stands above each table: those of protocols, then the others."""
 
-_MARKERS = re.compile(r"(<!-- benchmark ([\w-]+) -->\n).*?(<!-- /benchmark -->)", re.DOTALL)
+_MARKER = re.compile(r"(?<!`)<!--\s*/?\s*benchmark\b")
+_MARKERS = re.compile(
+    r"((?<!`)<!--\s*benchmark\s+([\w-]+)\s*-->[^\S\r\n]*(\r?\n))"
+    r"(?:(?!<!--\s*benchmark\b).)*?((?<!`)<!--\s*/\s*benchmark\s*-->)",
+    re.DOTALL,
+)
+_PAIR = "a table stands between `<!-- benchmark NAME -->` and `<!-- /benchmark -->`, on lines of their own"
 _KINDS = {INPUT: 0, "classical": 1, "bundle": 2}
+
+
+def check_markers(document: str) -> None:
+    """Refuse a document whose tables could not all be written.
+
+    Args:
+        document: Markdown with markers.
+
+    Raises:
+        UsageError: It has no marker, one that is not as it should be or lacks its counterpart, or one that names a
+            table that there cannot be.
+    """
+    pairs = list(_MARKERS.finditer(document))
+    for match in pairs:
+        if match[2] not in TITLES:
+            raise UsageError(f"{_line(document, match)}: no table {match[2]!r}; there are {', '.join(TITLES)}")
+    used = {place for match in pairs for place in (match.start(1), match.start(4))}
+    for marker in _MARKER.finditer(document):
+        if marker.start() not in used:
+            raise UsageError(f"{_line(document, marker)}: half a pair, or misspelt; {_PAIR}")
+    if not pairs:
+        raise UsageError(f"no marker says where a table goes; {_PAIR}")
 
 
 def fill_in(document: str, results: Json) -> str:
@@ -44,14 +74,15 @@ def fill_in(document: str, results: Json) -> str:
         results: As `restore benchmark` writes them.
 
     Returns:
-        The document; what stands outside the markers is unchanged.
+        The document; what stands outside the markers is unchanged, and tables have the line ends of their markers.
 
     Raises:
         UsageError: A marker names a table that the results do not have.
     """
 
     def table(match: re.Match[str]) -> str:
-        return f"{match[1]}{markdown(match[2], results)}\n{match[3]}"
+        lines = markdown(match[2], results).split("\n")
+        return match[1] + "".join(line + match[3] for line in lines) + match[4]
 
     return _MARKERS.sub(table, document)
 
@@ -80,7 +111,11 @@ def table_lines(name: str, results: Json) -> list[list[str]]:
 
 
 def _quality(protocol: str, results: Json) -> list[list[str]]:
-    """Methods down, conditions across, each set in turn, published figures below our own; the best one in bold."""
+    """Methods down, conditions across, each set in turn, published figures below our own; the best one in bold.
+
+    Where the seeds of the damage differ within a set, each row has and says its own, and is compared with those that
+    have the same.
+    """
     entries = [entry for entry in results["quality"] if entry["protocol"] == protocol]
     conditions = sorted({entry["condition"] for entry in entries}, key=natural_key)
     lines = [["", *conditions]]
@@ -88,18 +123,13 @@ def _quality(protocol: str, results: Json) -> list[list[str]]:
         chosen = [entry for entry in entries if entry["set"] == test_set]
         known = protocol == "gaussian-awgn" and chosen[0]["known"]
         published = PUBLISHED.get(test_set, ()) if known else ()
-        best = {
-            condition: max(
-                *(main_score(entry) for entry in chosen if entry["condition"] == condition),
-                *(row.psnr.get(condition, 0.0) for row in published),
-                0.0,
-            )
-            for condition in conditions
-        }
-        lines += [
-            [_label(rows[0], test_set), *(_cell(rows, condition, best[condition]) for condition in conditions)]
-            for rows in rows_of(chosen)
-        ]
+        mixed = len(_by_seeds(chosen)) > 1
+        for rows in (part for method in rows_of(chosen) for part in _by_seeds(method)):
+            rivals = [entry for entry in chosen if entry["seeds"] == rows[0]["seeds"]]
+            alone = mixed and len(rows_of(rivals)) == 1
+            best = {c: math.inf if alone else _best(rivals, published, c) for c in conditions}
+            lines.append([_label(rows[0], test_set, mixed), *(_cell(rows, c, best[c]) for c in conditions)])
+        best = {c: _best(chosen, published, c) for c in conditions}
         lines += [
             [
                 f"{test_set}, {row.method}, published",
@@ -108,6 +138,11 @@ def _quality(protocol: str, results: Json) -> list[list[str]]:
             for row in published
         ]
     return lines
+
+
+def _best(entries: Sequence[Json], published: Sequence[Published], condition: str) -> float:
+    scores = [main_score(entry) for entry in entries if entry["condition"] == condition]
+    return max([*scores, *(row.psnr.get(condition, 0.0) for row in published), 0.0])
 
 
 def rows_of(entries: Sequence[Json]) -> list[list[Json]]:
@@ -119,9 +154,21 @@ def rows_of(entries: Sequence[Json]) -> list[list[Json]]:
     ]
 
 
-def _label(entry: Json, test_set: str) -> str:
+def _by_seeds(rows: Sequence[Json]) -> list[list[Json]]:
+    """Entries of one method, by the seeds of the damage."""
+    choices = sorted({tuple(entry["seeds"]) for entry in rows})
+    return [[entry for entry in rows if tuple(entry["seeds"]) == seeds] for seeds in choices]
+
+
+def _label(entry: Json, test_set: str, tell_seeds: bool) -> str:
+    place = f"{test_set} ({entry['images']} pictures)" if entry["kind"] == INPUT else test_set
     method = f"`{entry['method']}`" if entry["kind"] == "bundle" else entry["method"]
-    return f"{test_set} ({entry['images']} pictures), {method}" if entry["kind"] == INPUT else f"{test_set}, {method}"
+    seeds = f", seed{'s' * (len(entry['seeds']) > 1)} {', '.join(map(str, entry['seeds']))}" if tell_seeds else ""
+    return f"{place}, {method}{seeds}"
+
+
+def _line(document: str, match: re.Match[str]) -> str:
+    return f"line {document.count(chr(10), 0, match.start()) + 1}"
 
 
 def _cell(rows: Sequence[Json], condition: str, best: float) -> str:

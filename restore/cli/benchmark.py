@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from restore.cli.options import PROTOCOL_NAMES, add_device_options
-from restore.errors import UsageError
+from restore.errors import RestoreError, UsageError
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -90,7 +90,7 @@ def run(arguments: argparse.Namespace) -> int:
     from restore.benchmark.cards import card_results
     from restore.benchmark.machine import machine_name
     from restore.benchmark.report import Report
-    from restore.benchmark.tables import fill_in
+    from restore.benchmark.tables import check_markers, fill_in
     from restore.devices import choose_device
     from restore.images.files import write_atomically
     from restore.models.bundle import find_bundle, read_card, write_card
@@ -100,6 +100,11 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.repeat < 1:
         raise UsageError(f"--repeat: must be 1 or more, not {arguments.repeat}")
     documents = {path: _read(path) for path in arguments.document}  # before an hour of measuring, not after
+    for path, text in documents.items():
+        try:
+            check_markers(text)
+        except UsageError as error:
+            raise UsageError(f"{path}: {error}") from error
     console = Console(highlight=False, soft_wrap=True)
     machine = machine_name(choose_device(arguments.device))
     console.print(machine)
@@ -131,7 +136,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _read(path: Path) -> str:
     try:
-        return path.read_text(encoding="utf-8")
+        return path.read_bytes().decode("utf-8")  # line ends as they are
     except (OSError, UnicodeDecodeError) as error:
         raise UsageError(f"{path}: cannot be read ({error})") from error
 
@@ -141,12 +146,12 @@ def _score(arguments: argparse.Namespace, report: "Report", console: "Console") 
 
     from restore.benchmark.plan import Plan, plan_cells, time_method
     from restore.benchmark.quality import INPUT, measure
-    from restore.benchmark.sets import open_set
+    from restore.benchmark.sets import open_sets
     from restore.inference.protocols import NOISE_PROTOCOLS, SHARES, SIGMAS
     from restore.inference.restorer import Restorer
 
     plan = Plan(
-        [open_set(name, arguments.places) for name in arguments.sets],
+        open_sets(arguments.sets, arguments.places),
         {
             bundle.rstrip("/"): Restorer.from_bundle(bundle, arguments.device, arguments.precision, arguments.tile)
             for bundle in arguments.bundle
@@ -158,6 +163,11 @@ def _score(arguments: argparse.Namespace, report: "Report", console: "Console") 
         arguments.classical,
     )
     cells = list(plan_cells(plan))
+    if not cells:
+        raise UsageError(
+            f"--protocol: {' and '.join(plan.protocols)}: none of {', '.join(plan.restorers)} takes a mask; add "
+            "`--bundle inpaint`"
+        )
     named = {cell.protocol.name for cell in cells}
     for option, given, protocols in (
         ("--sigma", arguments.sigma, NOISE_PROTOCOLS),
@@ -177,12 +187,16 @@ def _score(arguments: argparse.Namespace, report: "Report", console: "Console") 
             progress.update(task, description=title)
             report.store.keep(cell, measure(cell))
             progress.advance(task, len(cell.test_set.photos))
+        report.write()
         firsts = {cell.contender.name: cell for cell in reversed(cells) if cell.contender.kind != INPUT}
         for name, cell in firsts.items():
             origin = {"identity": cell.contender.identity, "machine": cell.contender.machine}
             if not origin.items() <= report.methods.get(name, {}).items():
                 progress.update(task, description=f"timing {name}")
-                report.methods[name] = time_method(cell, arguments.repeat)
+                try:
+                    report.methods[name] = time_method(cell, arguments.repeat)
+                except RestoreError as error:
+                    console.print(f"{name}: not timed ({error})")
                 report.write()  # a method may take minutes
 
 

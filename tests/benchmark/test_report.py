@@ -116,6 +116,7 @@ def test_conditions_stand_in_the_order_of_their_numbers() -> None:
         "hole_psnr": None,
         "spread": None,
         "known": False,
+        "seeds": [0],
     }
     results = {"quality": [{**entry, "condition": f"sigma {sigma}"} for sigma in (15, 5, 50, 7.5)]}
     assert table_lines("gaussian-awgn", results)[0] == ["", "sigma 5", "sigma 7.5", "sigma 15", "sigma 50"]
