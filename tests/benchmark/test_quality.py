@@ -176,7 +176,7 @@ def test_colour_shift_and_whiteness_of_the_residual(tmp_path: Path) -> None:
 def test_means_spread_and_the_worst_picture() -> None:
     def entry(seed: int, scores: list[float]) -> tuple[dict[str, object], list[dict[str, object]]]:
         key: dict[str, object] = dict.fromkeys(
-            ("set", "protocol", "condition", "method", "kind", "fingerprint", "identity"), "x"
+            ("set", "protocol", "condition", "method", "kind", "fingerprint", "damage", "identity"), "x"
         )
         rows: list[dict[str, object]] = [
             {
