@@ -115,8 +115,13 @@ class CellStore:
             return None
         return stored["rows"] if stored.get("key") == cell.key else None
 
-    def keep(self, cell: Cell, rows: list[Json]) -> None:
-        """Store a cell in the place of an older one, and remove what is stale: no mean, row or column mixes the two."""
+    def keep(self, cell: Cell, rows: list[Json]) -> list[Json]:
+        """Store a cell in the place of an older one, and remove what is stale: no mean, row or column mixes the two.
+
+        Returns:
+            The keys of what was removed.
+        """
+        removed = []
         text = json.dumps({"key": cell.key, "rows": rows})
         write_atomically(self._path(cell), text.encode())
         for path in self.folder.glob("*.json"):
@@ -124,6 +129,8 @@ class CellStore:
             same_place = _without_seed(cell.slot).items() <= other.items()
             if is_outdated(other, cell.key) or (same_place and _without_seed(other) != _without_seed(cell.key)):
                 path.unlink()
+                removed.append(other)
+        return removed
 
     def everything(self) -> Iterator[tuple[Json, list[Json]]]:
         """Key and scores of every cell, in a fixed order.
@@ -198,7 +205,7 @@ def summarise_cells(cells: Sequence[tuple[Json, list[Json]]]) -> list[Json]:
     """Means over photos and seeds.
 
     Returns:
-        One entry per set, protocol, condition and method: these four, `kind`, `fingerprint`, `damage`, `identity`,
+        One entry per set, protocol, condition and method: these four, `kind`, `fingerprint`, `identity`,
         `images`, `seeds`, the means of `psnr`, `ssim` and `hole_psnr`, `spread` (standard deviation over the seeds of
         the mean PSNR, that of the hole if there is one; None for a single seed), `worst` (image and PSNR), `shift`
         (mean per channel over the colour photos, else the grey ones) and `residual_correlation`.
@@ -221,7 +228,7 @@ def _summary(group: list[tuple[Json, list[Json]]]) -> Json:
     channels = max(len(row["shift"]) for row in rows)
     shifts = [row["shift"] for row in rows if len(row["shift"]) == channels]
     return {
-        **{part: key[part] for part in (*_GROUP, "fingerprint", "damage", "identity")},
+        **{part: key[part] for part in (*_GROUP, "fingerprint", "identity")},
         "images": len(group[0][1]),
         "seeds": sorted(key["seed"] for key, _ in group),
         **{name: _mean([row[name] for row in rows]) for name in ("psnr", "ssim", "hole_psnr")},
@@ -236,14 +243,15 @@ def is_outdated(entry: Json, newer: Json) -> bool:
     """Whether a key or summary must not stand in one table with a newer one.
 
     A set of this name had other photos; or it had the same photos under the same condition, damaged in another way; or
-    the same method on that set was not what it is.
+    the same method on that set was not what it is. Summaries do not tell the damage: on another computer its last bits
+    may differ, and what was measured there would go.
     """
     if entry["set"] != newer["set"]:
         return False
     if entry["fingerprint"] != newer["fingerprint"]:
         return True
     if all(entry[part] == newer[part] for part in ("protocol", "condition")):
-        damages = {key["damage"] for key in (entry, newer) if "damage" in key}  # older summaries do not tell
+        damages = {key["damage"] for key in (entry, newer) if "damage" in key}
         if len(damages) > 1:
             return True
     return all(entry[part] == newer[part] for part in ("kind", "method")) and entry["identity"] != newer["identity"]

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from restore.benchmark.measurement import Measurement
-from restore.benchmark.quality import CellStore, is_outdated, summarise_cells
+from restore.benchmark.quality import Cell, CellStore, is_outdated, summarise_cells
 from restore.benchmark.sets import TestSet, is_known
 from restore.benchmark.tables import TITLES, markdown, table_lines
 from restore.errors import DataError
@@ -70,6 +70,13 @@ class Report:
     def store(self) -> CellStore:
         """The measured cells."""
         return CellStore(self.folder / "cells")
+
+    def keep(self, cell: Cell, rows: list[Json]) -> None:
+        """Store a measured cell, and forget the means of those that it outdates."""
+        gone = {_place(key) for key in self.store.keep(cell, rows)}
+        if gone:
+            self.earlier = [entry for entry in self.earlier if _place(entry) not in gone]
+            self.write()  # a run that is stopped here must not leave them in the file
 
     def add_sets(self, test_sets: Iterable[TestSet]) -> None:
         """Note what a set's name stands for."""

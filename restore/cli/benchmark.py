@@ -185,7 +185,7 @@ def _score(arguments: argparse.Namespace, report: "Report", console: "Console") 
         for cell in todo:
             title = f"{cell.test_set.name}, {cell.condition.name}, {cell.contender.name}"
             progress.update(task, description=title)
-            report.store.keep(cell, measure(cell))
+            report.keep(cell, measure(cell))
             progress.advance(task, len(cell.test_set.photos))
         report.write()
         firsts = {cell.contender.name: cell for cell in reversed(cells) if cell.contender.kind != INPUT}

@@ -11,7 +11,7 @@ from PIL import Image
 
 from restore.benchmark import plan as planning
 from restore.benchmark.plan import Plan, plan_cells
-from restore.benchmark.quality import Cell, CellStore, Contender, is_outdated
+from restore.benchmark.quality import Cell, CellStore, Contender, is_outdated, measure
 from restore.benchmark.report import Report
 from restore.benchmark.sets import open_set, open_sets
 from restore.errors import UnreadableImageError, UsageError
@@ -77,7 +77,7 @@ def test_damage_computed_in_another_way_outdates_every_method_and_seed(
     monkeypatch.setattr("restore.benchmark.quality.damage_photo", mended)
     fresh = cell(tmp_path / "set", seed=1)
     assert report.store.find(fresh) is None
-    keep(report.store, fresh)
+    report.keep(fresh, measure(fresh))
     left = {(key["condition"], key["method"], key["seed"]) for key, _ in report.store.everything()}
     assert left == {(fresh.condition.name, "a", 1), (elsewhere.condition.name, "a", 0)}
     told = {(entry["condition"], entry["method"]) for entry in report.results()["quality"]}
