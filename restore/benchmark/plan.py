@@ -13,7 +13,7 @@ import torch
 from restore.benchmark.machine import machine_name
 from restore.benchmark.quality import INPUT, Cell, Contender
 from restore.benchmark.sets import TestSet
-from restore.benchmark.timing import channels_of, macs_per_pixel, median_seconds, memory_of
+from restore.benchmark.timing import macs_per_pixel, median_seconds, memory_of
 from restore.inference.guard import LIMIT
 from restore.inference.protocols import SHARES, SIGMAS, Condition, build_protocol
 from restore.inference.restorer import Restorer
@@ -90,7 +90,7 @@ def time_method(cell: Cell, repeat: int) -> dict[str, Any]:
     network, device, passes, channels = None, torch.device("cpu"), 1, 3
     if isinstance(restorer, Restorer):
         network, device, passes = restorer.network, restorer.device, 1 + restorer.turned
-        channels = channels_of(network)
+        channels = network.channels
 
     def damaged(side: int) -> tuple[torch.Tensor, torch.Tensor]:
         clean = torch.rand(1, channels, side, side, generator=generator_for("timing"))

@@ -15,7 +15,6 @@ from restore.benchmark.dncnn import DnCNN
 from restore.benchmark.growth import growth, similarity
 from restore.benchmark.measurement import Measurement, Setting, place_network, write_jpeg
 from restore.benchmark.timing import (
-    channels_of,
     copy_rate,
     macs_per_pixel,
     matrix_peak,
@@ -122,7 +121,7 @@ PARTS: dict[str, Callable[[Setting], Iterator[Measurement]]] = {
 def _forward_seconds(
     model: RestorationNetwork, device: torch.device, precision: InferencePrecision, repeat: int
 ) -> float:
-    image = torch.rand(1, channels_of(model), _SIDE, _SIDE, device=device).contiguous(memory_format=torch.channels_last)
+    image = torch.rand(1, model.channels, _SIDE, _SIDE, device=device).contiguous(memory_format=torch.channels_last)
     mask = torch.zeros(1, 1, _SIDE, _SIDE, device=device)
 
     @torch.inference_mode()

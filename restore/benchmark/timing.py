@@ -18,7 +18,6 @@ from restore.models.base import RestorationNetwork
 
 __all__ = [
     "PRINT_PEAK",
-    "channels_of",
     "copy_rate",
     "fit_exponent",
     "macs_per_pixel",
@@ -39,16 +38,10 @@ PRINT_PEAK = "print(next(line.split()[1] for line in open('/proc/self/status') i
 """Code for `run_code`: prints the most resident memory that the process had, in units of 1,024 bytes."""
 
 
-def channels_of(model: RestorationNetwork) -> int:
-    """Channels of the pictures that a network is timed on: those it works on, three where it does not say."""
-    channels: int = getattr(model, "channels", 3)
-    return channels
-
-
 def macs_per_pixel(model: RestorationNetwork) -> float:
     """Multiply-adds of a forward pass per pixel of a picture, in colour unless the network is grey, at 256 x 256."""
     device = next(model.parameters()).device
-    image = torch.zeros(1, channels_of(model), 256, 256, device=device)
+    image = torch.zeros(1, model.channels, 256, 256, device=device)
     with FlopCounterMode(display=False) as counter, torch.inference_mode():
         model(image, image[:, :1])
     return float(counter.get_total_flops()) / 2 / 256**2

@@ -93,8 +93,7 @@ class RestoreCLI(LightningCLI):
     def instantiate_classes(self) -> None:
         """Make everything, and refuse a network that cannot take the pictures, or a checkpoint of another one."""
         super().instantiate_classes()
-        channels = getattr(self.model.network, "channels", 3)
-        if channels == 1 and isinstance(self.datamodule, RestorationDataModule | PairedDataModule):
+        if self.model.network.channels == 1 and isinstance(self.datamodule, RestorationDataModule | PairedDataModule):
             raise UsageError(
                 "network: is for one channel, and photos come with three, grey ones too: "
                 "--model.init_args.network.init_args.channels 3"

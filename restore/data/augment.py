@@ -28,7 +28,8 @@ class CropAugmentation:
                 albumentations.RandomCrop(crop_size, crop_size),
                 albumentations.D4(p=1.0),
                 albumentations.ToGray(p=grey_share),
-            ]
+            ],
+            additional_targets={"partner": "image"},
         )
 
     def __call__(self, pixels: npt.NDArray[np.uint8], seed: int) -> npt.NDArray[np.uint8]:
@@ -36,3 +37,11 @@ class CropAugmentation:
         self._transform.set_random_seed(seed % 2**32)
         result: npt.NDArray[np.uint8] = self._transform(image=pixels)["image"]
         return result
+
+    def of_both(
+        self, pixels: npt.NDArray[np.uint8], partner: npt.NDArray[np.uint8], seed: int
+    ) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.uint8]]:
+        """The same of two pictures of one size, the same place and symmetry of both."""
+        self._transform.set_random_seed(seed % 2**32)
+        result = self._transform(image=pixels, partner=partner)
+        return result["image"], result["partner"]

@@ -18,7 +18,7 @@ from restore.types import Batch, ScoredBatch
 
 __all__ = ["CorruptingDataModule", "ResumableLoader", "check_at_least", "check_share", "prepared"]
 
-_Store = TypeVar("_Store", bound=PictureStore)
+_Store = TypeVar("_Store")
 
 
 class ResumableLoader(DataLoader[Any]):

@@ -68,9 +68,9 @@ class PairStore:
         """How many pairs there are."""
         return len(self.clean)
 
-    def __getitem__(self, index: int) -> npt.NDArray[np.uint8]:
-        """Clean and damaged, `(H, W, 6)` uint8: what is done to it is done to both."""
-        return np.concatenate([as_rgb(self.clean[index]), as_rgb(self.damaged[index])], axis=2)
+    def __getitem__(self, index: int) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.uint8]]:
+        """Clean and damaged, each `(H, W, 3)` uint8."""
+        return as_rgb(self.clean[index]), as_rgb(self.damaged[index])
 
     def name(self, index: int) -> str:
         """The damaged picture's path below its folder."""
@@ -94,9 +94,9 @@ class PairCrops(Dataset[TrainingPairs]):
 
     def __getitem__(self, draw: int) -> TrainingPairs:
         """The crop of a draw."""
-        both = self._augmentation(self._store[draw % len(self._store)], derive_seed(self._seed, "crop", draw))
-        planes = torch.from_numpy(np.ascontiguousarray(both.transpose(2, 0, 1)))
-        return {"clean": planes[:3], "damaged": planes[3:], "draw": draw}
+        pair = self._augmentation.of_both(*self._store[draw % len(self._store)], derive_seed(self._seed, "crop", draw))
+        clean, damaged = (torch.from_numpy(np.ascontiguousarray(crop.transpose(2, 0, 1))) for crop in pair)
+        return {"clean": clean, "damaged": damaged, "draw": draw}
 
 
 class ScoredPairs(Dataset[ScoredBatch]):
@@ -111,11 +111,14 @@ class ScoredPairs(Dataset[ScoredBatch]):
 
     def __getitem__(self, index: int) -> ScoredBatch:
         """One pair, without a batch dimension."""
-        both = self._store[index]
-        images = to_float(both if self._crop_size is None else centre(both, self._crop_size))
-        mask = torch.zeros_like(images[:1])
-        name = self._store.name(index)
-        return {"clean": images[:3], "corrupted": images[3:], "mask": mask, "name": name}
+        pair, side = self._store[index], self._crop_size
+        clean, damaged = (to_float(pixels if side is None else centre(pixels, side)) for pixels in pair)
+        return {
+            "clean": clean,
+            "corrupted": damaged,
+            "mask": torch.zeros_like(clean[:1]),
+            "name": self._store.name(index),
+        }
 
 
 class PairedDataModule(CorruptingDataModule):
@@ -168,9 +171,10 @@ class PairedDataModule(CorruptingDataModule):
     def setup(self, stage: str) -> None:
         """Match the pairs, and check every file's header before the first batch."""
         sides = {"fit": {"train": self.crop_size, "val": self.val_crop_size}, "validate": {"val": self.val_crop_size}}
-        for part, min_side in sides.get(stage, {"test": 11}).items():
-            if part not in self._stores:
-                self._stores[part] = self._store(part, min_side)
+        needed = {part: side for part, side in sides.get(stage, {"test": 11}).items() if part not in self._stores}
+        partners = _partners(self.clean_dir, self.damaged_dir) if needed else {}
+        for part, min_side in needed.items():
+            self._stores[part] = self._store(part, partners, min_side)
 
     def train_dataloader(self) -> DataLoader[TrainingCrops]:
         """Pairs of 8-bit crops; `on_after_batch_transfer` makes batches of them."""
@@ -207,8 +211,7 @@ class PairedDataModule(CorruptingDataModule):
             "train_seed": self.train_seed,
         }
 
-    def _store(self, part: str, min_side: int) -> PairStore:
-        partners = _partners(self.clean_dir, self.damaged_dir)
+    def _store(self, part: str, partners: dict[FoundImage, FoundImage], min_side: int) -> PairStore:
         chosen = self._split(list(partners))["train" if part == "train" else "val"]
         store = PairStore([partners[photo] for photo in chosen], chosen, min_side)
         cached = store.preload(self.cache_mib)
@@ -222,7 +225,8 @@ class PairedDataModule(CorruptingDataModule):
         if not held_out or len(held_out) == len(damaged):
             which = "all" if held_out else "none"
             raise UsageError(f"data.val_match: {which} of the {len(damaged)} pairs match {self.val_match!r}")
-        return {"train": [photo for photo in damaged if photo not in held_out], "val": held_out}
+        rest = set(damaged) - set(held_out)
+        return {"train": [photo for photo in damaged if photo in rest], "val": held_out}
 
 
 def _partners(clean_dir: Path, damaged_dir: Path) -> dict[FoundImage, FoundImage]:

@@ -39,11 +39,13 @@ class RestorationNetwork(nn.Module, ABC):
         finds_blur: Whether `forward` looks for the blur of its image, and takes that of the picture that it is a part
             of as a third argument; see `restore.models.deconvolution`.
         tile: Longest side in pixels of the pieces that a large picture is cut into unless its user says otherwise.
+        channels: Image channels that the network works on; one of 3 serves grey images too.
     """
 
     size_multiple: int
     finds_blur: bool = False
     tile: int = 1128
+    channels: int = 3
 
     @abstractmethod
     def forward(self, image: Tensor, mask: Tensor) -> Tensor:
@@ -81,11 +83,9 @@ class Autoencoder(RestorationNetwork):
     `size_multiple` is the side of its images gives one such vector for each of them.
 
     Attributes:
-        channels: Image channels that the network works on; one of 3 serves grey images too.
         code_channels: Numbers at each position of the code.
     """
 
-    channels: int
     code_channels: int
 
     @abstractmethod
