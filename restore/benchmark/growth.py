@@ -8,6 +8,7 @@ from pathlib import Path
 
 from restore.benchmark.measurement import Measurement, Setting, write_jpeg
 from restore.benchmark.timing import PRINT_PEAK, fit_exponent, run_code
+from restore.models.bundle import load_bundle
 
 __all__ = ["growth", "similarity"]
 
@@ -27,10 +28,11 @@ def similarity(_setting: Setting) -> Iterator[Measurement]:
 def growth(setting: Setting) -> Iterator[Measurement]:
     """Time and peak resident memory of `restore photos`, a process each, from small to very large."""
     times: dict[int, float] = {}
+    channels = load_bundle(setting.bundle).network.channels
     with tempfile.TemporaryDirectory() as folder:
         for megapixels in (0, *setting.megapixels):
             side = round(math.sqrt(megapixels * 1e6)) or 128
-            source = write_jpeg(Path(folder, f"{megapixels}.jpg"), side, side)
+            source = write_jpeg(Path(folder, f"{megapixels}.jpg"), side, side, channels)
             times[megapixels], peak = _restore_in_a_process(source, Path(folder, "out"), setting)
             name = f"`restore photos`, {megapixels} megapixels" if megapixels else "`restore photos`, 128 x 128 pixels"
             yield Measurement(f"{name}, a process of its own", times[megapixels], "s", megapixels or None)

@@ -75,13 +75,13 @@ def place_network(model: RestorationNetwork, device: torch.device) -> Restoratio
     return model
 
 
-def write_jpeg(path: Path, height: int, width: int) -> Path:
-    """A picture of any size, from a sample photo repeated and mirrored."""
+def write_jpeg(path: Path, height: int, width: int, channels: int = 3) -> Path:
+    """A picture of any size, from a sample photo repeated and mirrored; grey for one channel."""
     pixels = decode(next(photo.path for photo in sample_photos() if photo.relative.stem == "coffee")).pixels
     mirrored = np.concatenate([pixels, pixels[:, ::-1]], axis=1)
     mirrored = np.concatenate([mirrored, mirrored[::-1]], axis=0)
     rows, columns = (-(-side // length) for side, length in zip((height, width), mirrored.shape[:2], strict=True))
     path.parent.mkdir(exist_ok=True)
     large = np.tile(mirrored, (rows, columns, 1))[:height, :width]
-    Image.fromarray(large).save(path, quality=92)
+    Image.fromarray(large).convert("L" if channels == 1 else "RGB").save(path, quality=92)
     return path

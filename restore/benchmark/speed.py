@@ -79,10 +79,11 @@ def network(setting: Setting) -> Iterator[Measurement]:
 
 def photo(setting: Setting) -> Iterator[Measurement]:
     """`restore photos` on a 12-megapixel JPEG and on many small ones, from file to file."""
+    restorer = Restorer.from_bundle(setting.bundle, setting.device, setting.precision_of_photos, setting.tile)
+    channels = restorer.network.channels
     with tempfile.TemporaryDirectory() as folder:
-        source = write_jpeg(Path(folder, "photo.jpg"), *_LARGE_SIZE)
+        source = write_jpeg(Path(folder, "photo.jpg"), *_LARGE_SIZE, channels)
         plans = plan_outputs(find_images([source]), Path(folder, "out"))
-        restorer = Restorer.from_bundle(setting.bundle, setting.device, setting.precision_of_photos, setting.tile)
         repeat = max(2, setting.repeat // 2)
         options = BatchOptions(auto=False, overwrite=True)
         results = [result for _ in range(repeat + 1) for result in _restored(restorer, plans, options)][1:]
@@ -94,7 +95,7 @@ def photo(setting: Setting) -> Iterator[Measurement]:
     yield Measurement(f"{name}, share of the time in the network", inside / seconds, "share")
     with tempfile.TemporaryDirectory() as folder:
         for index in range(_SMALL_PHOTOS):
-            write_jpeg(Path(folder, "in", f"{index}.jpg"), *_SMALL_SIZE)
+            write_jpeg(Path(folder, "in", f"{index}.jpg"), *_SMALL_SIZE, channels)
         plans = plan_outputs(find_images([Path(folder, "in")]), Path(folder, "out"))
         start = time.perf_counter()
         results = _restored(restorer, plans, options)

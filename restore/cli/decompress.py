@@ -123,4 +123,5 @@ def _bare(path: Path) -> Path:
     """Without .rac; a set's pictures have no other suffix."""
     from restore.codes.container import SUFFIX
 
-    return path.with_name(path.name[: -len(SUFFIX)]) if path.name.lower().endswith(SUFFIX) else path
+    name = path.name[: -len(SUFFIX)] if path.name.lower().endswith(SUFFIX) else ""
+    return path.with_name(name) if name else path

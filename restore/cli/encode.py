@@ -18,6 +18,7 @@ _THUMBNAIL = 120
 _MOST_ROWS = 12
 """Of duplicates on a sheet: the largest groups, whose pictures then can be told apart on a screen."""
 _MOST_COLUMNS = 8
+_METHOD, _SEED, _LIMIT, _COUNT = "pca", 0, 0.1, 5
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -37,23 +38,21 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     maps.add_argument(
         "--method",
         choices=("pca", "tsne", "umap"),
-        default="pca",
-        help="pca keeps large distances, tsne and umap keep neighbours together (default: %(default)s)",
+        help=f"pca keeps large distances, tsne and umap keep neighbours together (default: {_METHOD})",
     )
-    maps.add_argument("--seed", type=int, default=0, help="of tsne and umap (default: %(default)s)")
+    maps.add_argument("--seed", type=int, help=f"of tsne and umap (default: {_SEED})")
     alike = parser.add_argument_group("pictures that are alike")
     alike.add_argument("--duplicates", type=Path, metavar="FILE", help="write near-duplicates in pairs: .csv or .json")
     alike.add_argument(
         "--limit",
         type=float,
-        default=0.1,
         help="distance up to which two are near-duplicates; 1 is the distance of two pictures at random "
-        "(default: %(default)s)",
+        f"(default: {_LIMIT:g})",
     )
     alike.add_argument(
         "--neighbours", metavar="PHOTO", help="find the nearest pictures of this one: a file, or a name in SOURCE"
     )
-    alike.add_argument("--count", type=int, default=5, help="neighbours to find (default: %(default)s)")
+    alike.add_argument("--count", type=int, help=f"neighbours to find (default: {_COUNT})")
     alike.add_argument("--table", type=Path, metavar="FILE", help="write what --neighbours finds: .csv or .json")
     alike.add_argument("--sheet", type=Path, metavar="FILE", help="draw what --duplicates and --neighbours find: .png")
     add_overwrite_option(parser)
@@ -110,6 +109,16 @@ def _check(arguments: argparse.Namespace) -> None:
         raise UsageError("nothing to write: give --out, --plot, --duplicates or --neighbours")
     if arguments.table and not arguments.neighbours:
         raise UsageError("--table: holds neighbours; give --neighbours PHOTO as well")
+    for option, default, needed, use in (
+        ("seed", _SEED, "--plot FILE --method tsne or umap", arguments.method in {"tsne", "umap"}),
+        ("method", _METHOD, "--plot FILE", arguments.plot),
+        ("limit", _LIMIT, "--duplicates FILE", arguments.duplicates),
+        ("count", _COUNT, "--neighbours PHOTO", arguments.neighbours),
+    ):
+        if getattr(arguments, option) is None:
+            setattr(arguments, option, default)
+        elif not use:
+            raise UsageError(f"--{option}: does nothing here; give {needed} as well")
     if arguments.sheet and not (arguments.duplicates or arguments.neighbours):
         raise UsageError(
             "--sheet: shows duplicates and neighbours; give --duplicates FILE or --neighbours PHOTO as well"

@@ -96,11 +96,12 @@ def _open(arguments: argparse.Namespace, encoders: "dict[str, Encoder]") -> "lis
         raise UsageError("--bundle: pictures of one size and kind are compared; name --size, or bundles that agree")
     ((channels, size),) = shapes
     source, test = arguments.source, arguments.test
-    if test is None and source.partition(":")[0] in PICTURE_SETS:
-        if source.endswith((":train", ":test")):
+    if source.partition(":")[0] in PICTURE_SETS:
+        if not source.endswith((":train", ":test")):
+            source, test = source + ":train", test or source + ":test"
+        elif test is None:
             whole = source.rpartition(":")[0]
             raise UsageError(f"{source}: write {whole}, without a part: its own parts train and test; or name --test")
-        source, test = source + ":train", source + ":test"
     return [open_pictures(text, channels, size) for text in (source, test) if text is not None]
 
 

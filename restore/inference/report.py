@@ -142,14 +142,21 @@ def _json(results: Sequence[PhotoResult], command: str, stopped_before: int | No
     return json.dumps(content, indent=1) + "\n"
 
 
-def _csv(results: Sequence[PhotoResult], _command: str, _stopped_before: int | None) -> str:
+def _csv(results: Sequence[PhotoResult], _command: str, stopped_before: int | None) -> str:
     buffer = io.StringIO()
     writer = csv.DictWriter(buffer, _COLUMNS, lineterminator="\n")
     writer.writeheader()
     for result in results:
         row = _row(result)
         writer.writerow(row | {"notes": "; ".join(row["notes"])})
+    if stopped_before is not None:
+        writer.writerow({"status": "stopped", "reason": _stopped("table", results, stopped_before)})
     return buffer.getvalue()
+
+
+def _stopped(what: str, results: Sequence[PhotoResult], stopped_before: int) -> str:
+    done = f"{len(results)} of {stopped_before} photos"
+    return f"Stopped before the end: this {what} has {done}. The same command goes on."
 
 
 def _page(results: Sequence[PhotoResult], command: str, stopped_before: int | None) -> str:
@@ -167,8 +174,7 @@ def _page(results: Sequence[PhotoResult], command: str, stopped_before: int | No
     caption = "Every photo, failures first; noise is the estimated standard deviation, of 255"
     lead = [f"{summary_of(results)}."] + ([f"Made by: {command}"] if command else [])
     if stopped_before is not None:
-        done = f"{len(results)} of {stopped_before} photos"
-        lead.insert(0, f"Stopped before the end: this page has {done}. The same command goes on.")
+        lead.insert(0, _stopped("page", results, stopped_before))
     page = Page(
         "What became of the photos",
         lead,

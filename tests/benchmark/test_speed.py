@@ -10,6 +10,8 @@ from restore.benchmark.dncnn import DnCNN
 from restore.benchmark.measurement import Measurement, Setting, write_jpeg
 from restore.benchmark.timing import fit_exponent, macs_per_pixel, memory_of
 from restore.errors import RestoreError
+from restore.models import UNet
+from restore.models.bundle import ModelCard, network_entry, save_bundle
 from tests.helpers.networks import write_bundle
 
 
@@ -62,6 +64,9 @@ def test_photos_are_timed_from_file_to_file(tmp_path: Path, monkeypatch: pytest.
     assert all(measured.value < 1 for measured in found.values() if measured.unit == "share")
     small = [measured.value for name, measured in found.items() if name.startswith("3 JPEGs") and "share" not in name]
     assert small[1] == pytest.approx(small[0] * 240 * 320 / 1e6)
+    grey = UNet(widths=(8, 16), blocks=1, channels=1)
+    save_bundle(tmp_path / "grey", grey.state_dict(), ModelCard("grey", network_entry(grey)))
+    assert by_name("photo", tmp_path / "grey").keys() == found.keys()
 
 
 def test_a_file_that_was_not_restored_is_no_fast_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -57,6 +57,16 @@ def test_probe_writes_a_table_and_a_picture_of_bundles_beside_pca(
     assert "PCA" in capsys.readouterr().out
 
 
+def test_probe_trains_on_a_sets_training_part_whatever_it_is_tested_on(tmp_path: Path) -> None:
+    for test in ("digits", "digits:test"):
+        out = tmp_path / test.replace(":", "-")
+        bundle = small_bundle(out / "small")
+        arguments = ["probe", "digits", "--test", test, "--bundle", bundle, "--out", str(out)]
+        assert main(arguments) == ExitCode.OK
+        record = json.loads((out / "probe.json").read_text())
+        assert (record["training_pictures"], record["test_pictures"]) == (1500, 297)
+
+
 def test_probe_takes_photos_whose_folders_are_classes(tmp_path: Path) -> None:
     for name in ("cats", "dogs"):
         write_photos(tmp_path / "in" / name, 5)

@@ -132,6 +132,12 @@ def test_camera_raw_beside_its_development_is_compressed_under_a_name_of_its_own
     assert [path.name for path in Path("small").iterdir()] == ["00.tif.rac"]
 
 
+def test_a_file_that_has_a_suffix_for_its_name_is_refused_in_a_line(capsys: pytest.CaptureFixture[str]) -> None:
+    Path("in/.rac").write_bytes(b"nothing")
+    assert main(["decompress", "in", "--bundle", "b", "--out", "out"]) == ExitCode.FAILED
+    assert "refused: in/.rac: " in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("arguments", "message", "code"),
     [

@@ -1,5 +1,6 @@
 """`restore photos`: what it says, what it returns, and that no argument ends in a traceback."""
 
+import csv
 import json
 import os
 import shlex
@@ -217,12 +218,17 @@ def test_an_interrupted_run_reports_what_was_written_and_that_it_stopped(
     monkeypatch.undo()
 
 
-def test_the_page_of_an_interrupted_run_says_so(tmp_path: Path) -> None:
+def test_page_and_table_of_an_interrupted_run_say_so(tmp_path: Path) -> None:
     from restore.inference.report import write_report
 
     result = PhotoResult(Path("a.png"), tmp_path / "a.png", "restored")
     write_report(tmp_path / "r.html", [result], stopped_before=7)
     assert "Stopped before the end: this page has 1 of 7 photos." in (tmp_path / "r.html").read_text(encoding="utf-8")
+    write_report(tmp_path / "r.csv", [result], stopped_before=7)
+    with (tmp_path / "r.csv").open(encoding="utf-8", newline="") as file:
+        *_, last = csv.DictReader(file)
+    assert (last["status"], last["source"]) == ("stopped", "")
+    assert last["reason"].startswith("Stopped before the end: this table has 1 of 7 photos.")
 
 
 def test_a_page_may_be_read_by_those_who_may_read_its_photos(command: list[str]) -> None:
