@@ -1,7 +1,10 @@
 """Which device and which precision to compute in; the only place that asks the hardware."""
 
+import functools
+import logging
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
+from types import TracebackType
 from typing import Literal, get_args
 
 import torch
@@ -13,6 +16,7 @@ __all__ = [
     "InferencePrecision",
     "Precision",
     "PrecisionChoice",
+    "SuppressOutOfMemory",
     "choose_device",
     "choose_inference_precision",
     "choose_precision",
@@ -22,6 +26,8 @@ __all__ = [
     "has_fast_int8",
     "is_out_of_memory",
 ]
+
+_log = logging.getLogger(__name__)
 
 Precision = Literal["32", "bf16-mixed", "16-mixed"]
 PrecisionChoice = Literal["auto", "32", "bf16-mixed", "16-mixed"]
@@ -39,7 +45,12 @@ _OUT_OF_MEMORY = (
     "DefaultCPUAllocator",
     "CUBLAS_STATUS_ALLOC_FAILED",
     "CUDNN_STATUS_ALLOC_FAILED",
+    "STATUS_NOT_INITIALIZED",  # cuBLAS and cuDNN, which take memory of their own when they start
+    "CUFFT_ALLOC_FAILED",
+    "CUFFT_INTERNAL_ERROR",
     "unable to find an engine",  # cuDNN, when none fits into what is left
+    "out of memory",
+    "Invalid buffer size",  # MPS
 )
 
 
@@ -47,7 +58,7 @@ def choose_device(name: str = "auto") -> torch.device:
     """Turn a device name into a device that is present.
 
     Args:
-        name: `auto` (the first GPU, else the CPU), `cpu`, `cuda`, `cuda:1`, `mps`.
+        name: `auto` (the first GPU if this torch can compute on it, else the CPU), `cpu`, `cuda`, `cuda:1`, `mps`.
 
     Returns:
         The device.
@@ -56,7 +67,7 @@ def choose_device(name: str = "auto") -> torch.device:
         UsageError: The name is unknown or the device is not there.
     """
     if name == "auto":
-        if torch.cuda.is_available():
+        if torch.cuda.is_available() and _computes(torch.device("cuda", 0)):
             return torch.device("cuda", 0)
         return torch.device("mps") if torch.backends.mps.is_available() else torch.device("cpu")
     try:
@@ -70,6 +81,17 @@ def choose_device(name: str = "auto") -> torch.device:
     if device.type not in {"cpu", "cuda", "mps"}:
         raise UsageError(f"device {name!r} is not supported: use auto, cpu, cuda, cuda:N or mps")
     return device
+
+
+@functools.cache
+def _computes(device: torch.device) -> bool:
+    """Whether this torch was built for a GPU; one that is too old for it is there all the same."""
+    try:
+        torch.zeros(1, device=device).add_(1)[0].item()
+    except RuntimeError as error:
+        _log.warning("%s is left alone: %s", device, str(error).partition("\n")[0])
+        return False
+    return True
 
 
 def has_fast_bfloat16(device: torch.device) -> bool:
@@ -138,6 +160,8 @@ def choose_precision(choice: PrecisionChoice, device: torch.device) -> Precision
         )
     if choice == "bf16-mixed" and device.type == "mps":
         raise PrecisionError("precision bf16-mixed is not available on 'mps': use --precision 32")
+    if choice == "bf16-mixed" and device.type == "cuda" and not has_fast_bfloat16(device):
+        raise PrecisionError(f"precision bf16-mixed needs a GPU since Ampere, and {device} is older: use 16-mixed")
     return choice
 
 
@@ -192,3 +216,13 @@ def computing_in(precision: InferencePrecision, device: torch.device) -> Iterato
 def is_out_of_memory(error: RuntimeError) -> bool:
     """Whether the device had no room left: an error of its own class in torch's allocators, elsewhere only words."""
     return isinstance(error, torch.OutOfMemoryError) or any(words in str(error) for words in _OUT_OF_MEMORY)
+
+
+class SuppressOutOfMemory(AbstractContextManager[None]):
+    """Go on behind the block where the device had no room left; no traceback keeps the block's tensors alive there."""
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> bool:
+        """Whether that is what ended the block."""
+        return isinstance(error, RuntimeError) and is_out_of_memory(error)

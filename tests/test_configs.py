@@ -162,6 +162,8 @@ def test_the_wandb_overlay_writes_an_offline_run_with_scores_settings_and_panels
     history, settings = read_run(next(run.glob("run-*.wandb")))
     assert {"val/psnr", "val/noise25/psnr", "val/input_psnr", "train/loss"} <= set(history)
     assert 5 < history["val/psnr"] < 50
+    assert history["best/val/psnr"] >= round(history["val/psnr"], 4)
+    assert history["best/step"] in {4, 8}
     assert list(run.rglob("media/images/val/panel_*.png"))
     assert settings["data"]["init_args"]["crop_size"] == 64
     assert settings["model"]["class_path"] == "restore.tasks.DenoisingAutoencoder"

@@ -2,8 +2,10 @@
 
 import pytest
 import torch
+from torch import Tensor
 from torch.nn import functional as F
 
+from restore import devices
 from restore.devices import (
     Precision,
     PrecisionChoice,
@@ -23,12 +25,54 @@ def pretend(monkeypatch: pytest.MonkeyPatch, gpus: int = 0, apple: bool = False)
     monkeypatch.setattr(torch.cuda, "is_available", lambda: gpus > 0)
     monkeypatch.setattr(torch.cuda, "device_count", lambda: gpus)
     monkeypatch.setattr(torch.backends.mps, "is_available", lambda: apple)
+    monkeypatch.setattr(devices, "_computes", lambda _: True)
 
 
 @pytest.mark.parametrize(("gpus", "apple", "expected"), [(0, False, CPU), (2, False, CUDA), (0, True, MPS)])
 def test_auto_prefers_a_gpu(monkeypatch: pytest.MonkeyPatch, gpus: int, apple: bool, expected: torch.device) -> None:
     pretend(monkeypatch, gpus, apple)
     assert choose_device("auto") == choose_device() == expected
+
+
+def test_auto_leaves_a_gpu_alone_that_torch_was_not_built_for(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    computes = devices._computes.__wrapped__
+    pretend(monkeypatch, gpus=1)
+
+    def no_kernel(*_: object, **__: object) -> Tensor:
+        raise torch.AcceleratorError("CUDA error: no kernel image is available for execution on the device")
+
+    monkeypatch.setattr(torch, "zeros", no_kernel)
+    monkeypatch.setattr(devices, "_computes", computes)
+    assert choose_device("auto") == CPU
+    assert "cuda:0 is left alone: CUDA error: no kernel image" in caplog.text
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "MPS backend out of memory (MPS allocated: 8.00 GB)",
+        "Invalid buffer size: 20.00 GB",
+        "cuFFT error: CUFFT_ALLOC_FAILED",
+        "CUDA error: out of memory",
+        "CUDA error: CUBLAS_STATUS_NOT_INITIALIZED when calling `cublasCreate(handle)`",
+    ],
+)
+def test_a_lack_of_memory_is_known_in_the_words_of_every_device(words: str) -> None:
+    reached = False
+    with devices.SuppressOutOfMemory():
+        raise RuntimeError(words)
+    reached = True
+    assert reached
+    with pytest.raises(RuntimeError, match="a bug"), devices.SuppressOutOfMemory():
+        raise RuntimeError("a bug")
+
+
+def test_bfloat16_on_a_gpu_without_it_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda _: (7, 5))
+    with pytest.raises(PrecisionError, match="needs a GPU since Ampere, and cuda:0 is older: use 16-mixed"):
+        choose_precision("bf16-mixed", CUDA)
 
 
 def test_a_device_that_is_there_is_taken_by_name(monkeypatch: pytest.MonkeyPatch) -> None:

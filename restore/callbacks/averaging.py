@@ -40,7 +40,8 @@ class AverageWeights(WeightAveraging):
 def _moving_average(decay: float) -> Callable[[list[Tensor], list[Tensor], Tensor | int], None]:
     @torch.no_grad()
     def update(averages: list[Tensor], currents: list[Tensor], updates: Tensor | int) -> None:
-        keep = min(decay, (1 + int(updates)) / (10 + int(updates)))
+        done = int(updates)
+        keep = min(decay, (1 + done) / (10 + done))
         torch._foreach_lerp_(averages, currents, 1.0 - keep)
 
     return update

@@ -6,58 +6,28 @@ import pickle
 import platform
 import subprocess
 import time
-import warnings
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import lightning.pytorch as pl
 import torch
-from lightning.pytorch.callbacks import ModelCheckpoint
+from lightning.pytorch.loggers import WandbLogger
+from lightning.pytorch.trainer.states import TrainerFn
+from lightning.pytorch.utilities import rank_zero_info
 
+from restore.callbacks.checkpoints import BestCheckpoint
 from restore.callbacks.folders import run_folder
-from restore.errors import BundleError, UsageError
-from restore.models import RestorationNetwork, UNet
+from restore.errors import BundleError, RestoreError
+from restore.models import UNet
 from restore.models.bundle import ModelCard, load_bundle, network_entry, save_bundle, write_card
 from restore.models.int8 import measure_ranges
 
-__all__ = ["BestCheckpoint", "SaveBundle", "bundle_from_checkpoint", "check_checkpoint"]
+__all__ = ["SaveBundle", "bundle_from_checkpoint"]
 
 _log = logging.getLogger(__name__)
 
 _PACKAGES = ("restore", "torch", "lightning", "torchmetrics", "albumentations")
-
-
-class BestCheckpoint(ModelCheckpoint):
-    """Lightning's, but a resumed run, which writes into a folder of its own, remembers the best of the one before."""
-
-    def on_sanity_check_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Refuse to look for the best by a score that there is not, before the first step instead of after an epoch.
-
-        Raises:
-            UsageError: There is none of that name.
-        """
-        found = trainer.callback_metrics
-        if self.monitor is not None and self.monitor not in found:
-            raise UsageError(
-                f"checkpoint.monitor: there is no score {self.monitor!r} here; --checkpoint.monitor val/psnr, or one "
-                f"of {', '.join(sorted(name for name in found if name != 'val/psnr'))}"
-            )
-
-    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Go on with the best so far; it stays where it is, and is no longer removed when a better one comes."""
-        with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", "The dirpath has changed from")
-            super().load_state_dict(state_dict)
-        best = state_dict["best_model_path"]
-        if self.dirpath != state_dict.get("dirpath") and best and Path(best).is_file():
-            self.best_model_score = state_dict["best_model_score"]
-            self.best_k_models = {best: state_dict["best_model_score"]}
-            self.kth_best_model_path, self.kth_value = best, state_dict["best_model_score"]
-
-    def _remove_checkpoint(self, trainer: pl.Trainer, filepath: str) -> None:
-        if self.dirpath is None or Path(filepath).parent == Path(self.dirpath):
-            super()._remove_checkpoint(trainer, filepath)
 
 
 class SaveBundle(pl.Callback):
@@ -138,52 +108,50 @@ class SaveBundle(pl.Callback):
 
     def on_fit_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Write the bundle of the best checkpoint; of the last one, if none was ever validated."""
-        if not trainer.is_global_zero or trainer.fast_dev_run:  # type: ignore[attr-defined]  # Lightning's own
-            return
-        best = getattr(trainer.checkpoint_callback, "best_model_path", "")
-        last = getattr(trainer.checkpoint_callback, "last_model_path", "")
-        if best or last:
-            bundle_from_checkpoint(Path(best or last), self._folder)
-        if not best:
+        best, last = self._paths(trainer)
+        if not best and not trainer.fast_dev_run:  # type: ignore[attr-defined]  # Lightning's own
             what = f"the bundle is of the last step, {last}" if last else "there is no checkpoint, and so no bundle"
             _log.warning("The training ended before its first validation: %s", what)
+        self._save(trainer, best or last)
+
+    def on_exception(self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException) -> None:
+        """Write the bundle of the best checkpoint so far, whatever stopped the training."""
+        if trainer.state.fn != TrainerFn.FITTING:
+            return
+        try:
+            self._save(trainer, self._paths(trainer)[0])
+        except (RestoreError, OSError) as error:  # must not hide what stopped the training
+            _log.warning("No bundle was written: %s", error)
+
+    def _paths(self, trainer: pl.Trainer) -> tuple[str, str]:
+        """Of the best checkpoint and of the last one; ours, where there are others."""
+        ours = next((one for one in trainer.checkpoint_callbacks if isinstance(one, BestCheckpoint)), None)
+        checkpoints = ours or trainer.checkpoint_callback
+        return getattr(checkpoints, "best_model_path", ""), getattr(checkpoints, "last_model_path", "")
+
+    def _save(self, trainer: pl.Trainer, checkpoint: str) -> None:
+        if trainer.is_global_zero and checkpoint and not trainer.fast_dev_run:  # type: ignore[attr-defined]
+            card = bundle_from_checkpoint(Path(checkpoint), self._folder)
+            steps, all_steps = card.training["steps"], trainer.global_step
+            rank_zero_info(f"Bundle: {self._folder}, of step {steps}; the training came to step {all_steps}")
+            best = {f"best/{name}": value for name, value in card.training["validation"].items()} | {"best/step": steps}
+            for logger in trainer.loggers:
+                if isinstance(logger, WandbLogger):  # its summary has the last values otherwise
+                    logger.experiment.summary.update(best)
 
     def _elapsed(self) -> float:
         return self._seconds_before + (time.monotonic() - self._started if self._started else 0.0)
 
 
-def check_checkpoint(path: Path, network: RestorationNetwork | None = None) -> None:
-    """Refuse what is no checkpoint of `restore fit`, or one of another network.
-
-    Args:
-        path: The file.
-        network: Into which its weights are to go, if that is known.
-
-    Raises:
-        UsageError: It is not there, is something else, or has weights of other names or shapes.
-    """
-    if not path.is_file():
-        raise UsageError(f"--ckpt_path: {path}: no such file")
-    try:
-        state = torch.load(path, map_location="cpu", weights_only=True, mmap=True)["state_dict"]  # names and shapes
-    except Exception as error:  # whatever the many formats that torch tries to read may raise
-        raise UsageError(f"--ckpt_path: {path}: not a checkpoint of `restore fit`") from error
-    if network is None:
-        return
-    theirs = {key.removeprefix("network."): value.shape for key, value in state.items() if key.startswith("network.")}
-    ours = {key: value.shape for key, value in network.state_dict().items()}
-    if theirs != ours:
-        raise UsageError(
-            f"--ckpt_path: {path}: holds weights of another network; name the config.yaml in its run's folder"
-        )
-
-
-def bundle_from_checkpoint(checkpoint: Path, folder: Path) -> None:
+def bundle_from_checkpoint(checkpoint: Path, folder: Path) -> ModelCard:
     """Turn a checkpoint of `restore fit` into a bundle; averaged weights, where there are any.
 
     Args:
         checkpoint: A `.ckpt` file that `SaveBundle` saw.
         folder: Where the bundle goes.
+
+    Returns:
+        Its card.
 
     Raises:
         BundleError: The file is not such a checkpoint.
@@ -201,6 +169,7 @@ def bundle_from_checkpoint(checkpoint: Path, folder: Path) -> None:
     if isinstance(network, UNet) and not card.composites:
         card.ranges = measure_ranges(network)
         write_card(folder, card)
+    return card
 
 
 def _recipe(trainer: pl.Trainer, task: pl.LightningModule) -> dict[str, Any]:

@@ -14,7 +14,7 @@ def run_folder(trainer: pl.Trainer) -> Path:
     processes at once, as in `setup`: they hear it from the first one.
     """
     if not trainer.loggers:
-        return Path(trainer.default_root_dir)
+        return Path(trainer.strategy.broadcast(str(trainer.default_root_dir)))
     logger = trainer.loggers[0]
     version = logger.version if isinstance(logger.version, str) else f"version_{logger.version}"
     folder = Path(logger.save_dir or trainer.default_root_dir, str(logger.name), version)

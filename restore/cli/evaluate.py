@@ -72,7 +72,9 @@ def run(arguments: argparse.Namespace) -> int:
             disable=not sys.stderr.isatty(),
         )
     )
-    print(f"{arguments.bundle} on {name}, protocol {chosen}, seed {arguments.seed}, {restorer.precision}")
+    named = arguments.protocol or (restorer.card and restorer.card.protocol)
+    taken = "" if named else " (the card names none; pairs are scored by `restore test`)"
+    print(f"{arguments.bundle} on {name}, protocol {chosen}{taken}, seed {arguments.seed}, {restorer.precision}")
     baselines = [condition.baseline.name for condition in protocol.conditions]
     _print_table(rows, baselines)
     if arguments.csv:

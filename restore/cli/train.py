@@ -4,16 +4,20 @@ import argparse
 import json
 import logging
 import os
+import signal
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import lightning.pytorch as pl
 import torch
+from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch.callbacks import LearningRateMonitor
 from lightning.pytorch.cli import ArgsType, LightningArgumentParser, LightningCLI, SaveConfigCallback
 from lightning.pytorch.loggers import WandbLogger
 from lightning.pytorch.utilities import rank_zero_info
+from lightning.pytorch.utilities.exceptions import SIGTERMException
 
 # Imported so that configurations can name their classes without a module path.
 import restore.corruption
@@ -41,6 +45,7 @@ _EXPECTED_WARNINGS = (
     ".*does not have many workers",  # with the photos in memory, none is what is fastest
     "You requested to overfit but enabled train",  # what the overlay `overfit` asks for
     "Precision .* is not supported by the model summary",  # it counts bytes as for float32, and says so
+    "The AccumulateGrad node's stream does not match",  # Lightning makes its distributed module on a stream of its own
     "The number of training batches",  # fewer steps an epoch than between two log lines: nothing to do about it
 )
 
@@ -69,6 +74,7 @@ class RestoreCLI(LightningCLI):
                 "checkpoint.monitor": "val/psnr",
                 "checkpoint.mode": "max",
                 "checkpoint.save_last": True,
+                "checkpoint.save_on_exception": True,
                 # A metric's name holds a slash, which would become a folder.
                 "checkpoint.auto_insert_metric_name": False,
                 "checkpoint.filename": "step-{step}",
@@ -85,10 +91,21 @@ class RestoreCLI(LightningCLI):
         """Say what `auto` came to, and refuse to score a network without weights, before anything is made."""
         config = self.config[self.subcommand]
         checkpoint = config.get("ckpt_path")
+        if checkpoint in {"best", "last"}:  # Lightning looks in the new run's folder, finds nothing, and goes on
+            raise UsageError(
+                f"--ckpt_path: {checkpoint}: name the file, such as runs/NAME/version_0/checkpoints/last.ckpt"
+            )
         if not checkpoint and self.subcommand != "fit" and not config.model.init_args.get("init_from"):
             raise UsageError(f"--ckpt_path: name the checkpoint to {self.subcommand}; without one, weights are random")
         rank_zero_info(f"Precision: {config.trainer.precision} (asked for: {config.precision})")
         config.precision = config.trainer.precision  # what is saved says what the run had, on this computer or another
+
+    def instantiate_trainer(self, **kwargs: Any) -> pl.Trainer:
+        """Make the trainer; learning rates are logged where there is a logger."""
+        trainer = super().instantiate_trainer(**kwargs)
+        if trainer.loggers:
+            trainer.callbacks.insert(0, LearningRateMonitor("step"))  # type: ignore[attr-defined]  # set by a connector
+        return trainer
 
     def instantiate_classes(self) -> None:
         """Make everything, and refuse a network that cannot take the pictures, or a checkpoint of another one."""
@@ -109,6 +126,16 @@ class SaveConfig(SaveConfigCallback):
     def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
         """Find the run's folder, while all processes are here to agree on it, and save."""
         self._folder = run_folder(trainer)
+        if (
+            not trainer.loggers
+            and stage == "fit"
+            and trainer.is_global_zero
+            and (self._folder / self.config_filename).exists()
+        ):
+            raise UsageError(
+                f"--trainer.default_root_dir: {self._folder} holds an earlier run, and without a logger no run has a "
+                "folder of its own; name another"
+            )
         super().setup(trainer, pl_module, stage)
 
     def save_config(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
@@ -153,15 +180,25 @@ def run(command: str, arguments: Sequence[str]) -> int:
                 load_from_checkpoint_support=False,  # it wants hyperparameters in checkpoints: live objects, then
                 save_config_callback=SaveConfig,
                 save_config_kwargs={"save_to_log_dir": False},
-                trainer_defaults={"callbacks": [LearningRateMonitor("step")]},
+                trainer_defaults={"devices": 1},  # a recipe's steps and rate are those of one
                 parser_kwargs={"exit_on_error": False, "prog": "restore"},
             )
-    except (argparse.ArgumentError, TypeError, ValueError) as error:
+    except SIGTERMException:
+        return 128 + signal.SIGTERM
+    except SystemExit as error:
+        if isinstance(error.__context__, KeyboardInterrupt):  # Lightning has made it an exit code of 1
+            raise KeyboardInterrupt from None
+        raise
+    except (argparse.ArgumentError, TypeError, ValueError, MisconfigurationException) as error:
         ours = _our_error_behind(error)
         if ours is not None:
             raise ours from None
+        if isinstance(error, argparse.ArgumentError) and "_resolve_precision" in str(error):
+            raise UsageError("trainer.precision: comes from --precision; use that") from error
         if isinstance(error, argparse.ArgumentError):
             raise UsageError(_readable(str(error))) from error
+        if _raised_by_lightning(error):
+            raise UsageError(" ".join(str(error).split())) from error
         raise
     except OSError as error:
         if error.filename is None:
@@ -179,6 +216,14 @@ def _our_error_behind(error: BaseException | None) -> RestoreError | None:
     while error is not None and not isinstance(error, RestoreError):
         error = error.__cause__ or error.__context__
     return error
+
+
+def _raised_by_lightning(error: Exception) -> bool:
+    """Whether Lightning itself refused something: settings, as far as we know."""
+    trace = error.__traceback__
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    return trace is not None and str(trace.tb_frame.f_globals.get("__name__")).startswith("lightning.")
 
 
 def _readable(message: str) -> str:

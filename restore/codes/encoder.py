@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from restore.codes.pictures import OnFailure, PictureSource
-from restore.devices import choose_device
+from restore.devices import choose_device, computing_in
 from restore.errors import BundleError, DataError
 from restore.models.base import Autoencoder
 from restore.models.bundle import ModelCard, load_bundle
@@ -95,7 +95,8 @@ class Encoder:
         Returns:
             `(B, code_channels, h, w)` float32 on the CPU, one vector for each `size_multiple` pixels, rounded up.
         """
-        return self.network.encode(images.to(self.device)).float().cpu()
+        with computing_in("32", self.device):
+            return self.network.encode(images.to(self.device)).float().cpu()
 
     @torch.no_grad()
     def decode(self, codes: Tensor) -> Tensor:
@@ -107,7 +108,8 @@ class Encoder:
         Returns:
             `(B, channels, h size_multiple, w size_multiple)` float32 on the CPU; not clamped.
         """
-        return self.network.decode(codes.to(self.device)).float().cpu()
+        with computing_in("32", self.device):
+            return self.network.decode(codes.to(self.device)).float().cpu()
 
     @torch.no_grad()
     def reconstruct(self, images: Tensor) -> Tensor:
@@ -120,7 +122,8 @@ class Encoder:
             As `images`: float32 on the CPU; not clamped.
         """
         images = images.to(self.device)
-        return self.network.fit(self.network.decode(self.network.encode(images)), images).float().cpu()
+        with computing_in("32", self.device):
+            return self.network.fit(self.network.decode(self.network.encode(images)), images).float().cpu()
 
     def encode_all(
         self,

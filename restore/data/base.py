@@ -1,5 +1,7 @@
 """What all data has in common: damage on the device for training, per picture for scoring."""
 
+import logging
+import re
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from typing import Any, TypeVar
@@ -19,6 +21,12 @@ from restore.types import Batch, ScoredBatch
 __all__ = ["CorruptingDataModule", "ResumableLoader", "check_at_least", "check_share", "prepared"]
 
 _Store = TypeVar("_Store")
+_log = logging.getLogger(__name__)
+
+_KIND = re.compile(r"\b[A-Z]\w*(?=\()")
+"""A corruption's class in its repr."""
+_WRAPPERS = {"Compose", "OneOf", "Identity", "Quantise"}
+"""What is no damage of a kind."""
 
 
 class ResumableLoader(DataLoader[Any]):
@@ -75,6 +83,19 @@ class CorruptingDataModule(LightningDataModule, ABC):
         self.batch_size, self.num_workers, self.seed = batch_size, num_workers, seed
         self.train_seed = seed if train_seed is None else train_seed
 
+    def _warn_of_other_scores(self) -> None:
+        """Scores of damage that training never shows choose the best step by chance."""
+        trained, scored = (
+            set(_KIND.findall(repr(damage))) - _WRAPPERS for damage in (self.corruption, self.evaluation)
+        )
+        if trained and scored and not trained & scored:
+            _log.warning(
+                "data.evaluation scores %s, but training has %s: best step and card are of damage that it "
+                "never shows. Set data.evaluation, or null for the training's own; and bundle.protocol",
+                ", ".join(sorted(scored)),
+                ", ".join(sorted(trained)),
+            )
+
     @abstractmethod
     def test_dataloader(self) -> dict[str, DataLoader[ScoredBatch]]:
         """One loader per named corruption."""
@@ -98,6 +119,7 @@ class CorruptingDataModule(LightningDataModule, ABC):
         return {"clean": clean, "corrupted": corrupted, "mask": mask}
 
     def _training_loader(self, dataset: Dataset[Any]) -> DataLoader[TrainingCrops]:
+        self._warn_of_other_scores()
         replicas, rank = self._world()
         share = len(dataset) // replicas  # type: ignore[arg-type]  # ours have a length
         if share < self.batch_size:

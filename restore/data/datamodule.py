@@ -1,7 +1,9 @@
 """A folder of clean photos as training, validation and test batches, with the damage added on the way."""
 
+import filecmp
 import logging
 import os
+import stat
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,7 +15,7 @@ from restore.corruption import Corruption, GaussianNoise
 from restore.data.augment import CropAugmentation
 from restore.data.base import CorruptingDataModule, check_at_least, check_share, prepared
 from restore.data.dataset import CropDataset, PhotoStore, TrainingCrops, photos_in, split_photos
-from restore.errors import DataError
+from restore.errors import DataError, RestoreError
 from restore.images.samples import sample_photos
 from restore.images.search import FoundImage
 from restore.types import ScoredBatch
@@ -88,13 +90,16 @@ class RestorationDataModule(CorruptingDataModule):
 
     def setup(self, stage: str) -> None:
         """Find the photos that a stage needs, and check every file's header before the first batch."""
-        if stage in {"fit", "validate"} and self._val is None:
+        if (stage in {"fit", "validate"} and self._val is None) or (stage == "fit" and self._train is None):
             train, val = self._split()
-            self._val = self._store(val, self.val_crop_size, "validation")
-            if stage == "fit":
-                self._train = self._store(train, self.crop_size, "training")
-        if stage == "fit" and self._train is None:
-            self._train = self._store(self._split()[0], self.crop_size, "training")
+            wrong: list[RestoreError] = []  # of both parts, before anything is said of one
+            for part, photos in (("val", val), ("train", train))[: 2 if stage == "fit" else 1]:
+                try:
+                    self._fill(part, photos)
+                except RestoreError as error:
+                    wrong.append(error)
+            if wrong:
+                raise wrong[0] if len(wrong) == 1 else DataError("; ".join(map(str, wrong)))
         if stage in {"test", "predict"} and self._test is None:
             photos = self._split()[1] if self.test_dir is None else photos_in(self.test_dir, "data.test_dir")
             self._test = PhotoStore(photos, min_side=11)
@@ -135,10 +140,18 @@ class RestorationDataModule(CorruptingDataModule):
         if self.val_dir is not None:
             val = photos_in(self.val_dir, "data.val_dir")
             _refuse_common(photos, val, "data.val_dir")
+            _warn_of_copies(photos, val, "data.val_dir")
             return photos, val
         _warn_of_partners(photos)
         parts = split_photos(photos, self.val_share, self.seed)
+        _warn_of_copies(parts["train"], parts["val"], "data.photos_dir")
         return parts["train"], parts["val"]
+
+    def _fill(self, part: str, photos: Sequence[FoundImage]) -> None:
+        if part == "train":
+            self._train = self._store(photos, self.crop_size, "training")
+        elif self._val is None:
+            self._val = self._store(photos, self.val_crop_size, "validation")
 
     def _store(self, photos: Sequence[FoundImage], min_side: int, purpose: str) -> PhotoStore:
         store = PhotoStore(photos, min_side)
@@ -156,6 +169,33 @@ def _refuse_common(training: Sequence[FoundImage], held_out: Sequence[FoundImage
             f"{option}: {len(common)} of its {len(held_out)} photos are in data.photos_dir too, such as {common[0]}; "
             "put them into separate folders"
         )
+
+
+def _warn_of_copies(training: Sequence[FoundImage], held_out: Sequence[FoundImage], option: str) -> None:
+    """A photo may lie in a folder twice, under another name or behind a link."""
+    sizes: dict[int, list[Path]] = {}
+    for photo in training:
+        sizes.setdefault(_size(photo.path), []).append(photo.path)
+    copies = [
+        photo.path
+        for photo in held_out
+        if any(filecmp.cmp(photo.path, other, shallow=False) for other in sizes.get(_size(photo.path) or -1, ()))
+    ]
+    if copies:
+        _log.warning(
+            "%s: %d of %d photos that are held out for validation are trained on under another name, such as %s: "
+            "remove the copies, or validation scores mislead",
+            *(option, len(copies), len(held_out), copies[0]),
+        )
+
+
+def _size(path: Path) -> int:
+    """In bytes; 0 for what is no file that can be compared, which is said later, with all that cannot be used."""
+    try:
+        status = path.stat()
+    except OSError:
+        return 0
+    return status.st_size if stat.S_ISREG(status.st_mode) else 0
 
 
 def _warn_of_partners(photos: Sequence[FoundImage]) -> None:

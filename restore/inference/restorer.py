@@ -16,11 +16,11 @@ from torch import Tensor
 from restore.devices import (
     InferenceChoice,
     InferencePrecision,
+    SuppressOutOfMemory,
     choose_device,
     choose_inference_precision,
     choose_precision,
     computing_in,
-    is_out_of_memory,
 )
 from restore.errors import ImageError, UnsupportedImageError, UsageError
 from restore.images.tensors import LEVELS, is_finite, to_float, to_integers
@@ -188,7 +188,7 @@ class Restorer:
         return restored
 
     def restore_together(self, images: Sequence[npt.NDArray[P]], strength: float = 1.0) -> list[npt.NDArray[P]]:
-        """Restore small pictures of one size in one pass of the network; the same pixels as one by one, but quicker.
+        """Restore small pictures of one size in one pass, which is quicker; a GPU may round otherwise than one by one.
 
         Args:
             images: Arrays as for `restore`, all of one shape and type, together no larger than a tile; see `fits`.
@@ -205,11 +205,10 @@ class Restorer:
         levels = LEVELS[images[0].dtype]
         batch = torch.stack([to_float(image) for image in images]).to(self.device)
         self.notes.clear()
-        try:
+        restored: Tensor | None = None
+        with SuppressOutOfMemory():
             restored = self._restore_batch(batch, None, strength, None)
-        except RuntimeError as error:
-            if not is_out_of_memory(error):
-                raise
+        if restored is None:
             return self._restore_one_by_one(images, strength)
         kept = to_integers(restored, levels)
         self.changes = (to_float(kept, levels) - batch).square().mean(dim=(1, 2, 3)).sqrt().tolist()
@@ -238,8 +237,11 @@ class Restorer:
     def _restore_tiles(self, picture: Picture, missing: Tensor | None, strength: float, whole: _Whole | None) -> float:
         """The sum over the pixels of the squared change, a mean over channels."""
         tiles = plan_tiles(*picture.size, self.tile, self.overlap, self.network.size_multiple)
-        if whole is None and len(tiles) > 1:
-            whole = self._survey(picture)
+        while whole is None and len(tiles) > 1:
+            with SuppressOutOfMemory():
+                whole = self._survey(picture)
+            if whole is None:
+                self._make_room()
         squares = 0.0
         waiting: deque[tuple[Box, Tensor]] = deque()
         for tile in tiles:
@@ -263,12 +265,9 @@ class Restorer:
     def _restore_tile(self, piece: Tensor, hole: Tensor | None, strength: float, whole: _Whole | None) -> Tensor:
         """One tile, or in smaller ones where that takes more memory than there is."""
         if max(piece.shape[-2:]) <= self.tile:
-            try:
+            with SuppressOutOfMemory():
                 batched = None if hole is None else hole.unsqueeze(0)
                 return self._restore_batch(piece.unsqueeze(0), batched, strength, whole)[0]
-            except RuntimeError as error:
-                if not is_out_of_memory(error):
-                    raise
             self._make_room()  # here, where no traceback keeps the tile's tensors alive
         result = torch.empty_like(piece)
         self._restore_tiles(TensorPicture(piece, result), hole, strength, whole)

@@ -80,8 +80,8 @@ def _laplacian(surface: Tensor) -> Tensor:
     """Four times the pixel minus its neighbours, of which those beyond the border are like the pixel."""
     result = torch.zeros_like(surface)
     across, down = surface.diff(dim=-1), surface.diff(dim=-2)
-    result[..., 1:] += across
-    result[..., :-1] -= across
-    result[..., 1:, :] += down
-    result[..., :-1, :] -= down
+    result[..., 1:].add_(across)  # `+=` would also copy the part onto itself
+    result[..., :-1].sub_(across)
+    result[..., 1:, :].add_(down)
+    result[..., :-1, :].sub_(down)
     return result

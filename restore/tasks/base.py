@@ -1,5 +1,6 @@
 """What all tasks share: one step, one set of scores, one optimizer."""
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable
 from typing import Any
@@ -12,6 +13,7 @@ from torch.optim import AdamW, Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 from torchmetrics import MetricCollection
 
+from restore.errors import UsageError
 from restore.metrics import build_metrics
 from restore.models.base import RestorationNetwork
 from restore.models.bundle import load_bundle, network_entry
@@ -64,6 +66,8 @@ class RestorationTask(LightningModule, ABC):
         self.loss = loss if loss is not None else nn.L1Loss()
         self.optimizer, self.scheduler = optimizer, scheduler
         self.channels_last, self.compile_network = channels_last, compile_network
+        if channels_last:  # here: what averages the weights copies them before `setup`, and two layouts mix slowly
+            network.to(memory_format=torch.channels_last)
         self._scores: dict[str, MetricCollection] = {}
         self.started_from: dict[str, str] = {}
         if init_from is not None:
@@ -73,9 +77,7 @@ class RestorationTask(LightningModule, ABC):
             self.started_from = {"bundle": card.name, "weights_sha256": card.weights_sha256, "licence": card.licence}
 
     def setup(self, stage: str) -> None:
-        """Choose layout and compilation once the network is on its device."""
-        if self.channels_last:
-            self.network.to(memory_format=torch.channels_last)
+        """Choose compilation once the network is on its device."""
         if self.compile_network:
             self.network.compile()
 
@@ -134,7 +136,13 @@ class RestorationTask(LightningModule, ABC):
         optimizer = self.optimizer(self.network.parameters())
         if self.scheduler is None:
             return optimizer
-        scheduler = self.scheduler(optimizer, int(self.trainer.estimated_stepping_batches))
+        steps = self.trainer.estimated_stepping_batches
+        if steps == math.inf:
+            raise UsageError(
+                "trainer.max_epochs: a schedule of learning rates needs an end: name --trainer.max_epochs or "
+                "--trainer.max_steps, or --model.init_args.scheduler null"
+            )
+        scheduler = self.scheduler(optimizer, int(steps))
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:

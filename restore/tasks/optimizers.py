@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
+from restore.devices import has_fast_bfloat16
 from restore.errors import UsageError
 
 __all__ = ["Muon"]
@@ -41,7 +42,7 @@ class Muon(Optimizer):
         lr: float = 1e-3,
         weight_decay: float = 1e-4,
         momentum: float = 0.95,
-        betas: tuple[float, float] = (0.9, 0.95),
+        betas: tuple[float, float] = (0.9, 0.999),
     ) -> None:
         if lr < 0.0 or weight_decay < 0.0:
             raise UsageError(f"lr and weight_decay: must be 0 or more, not {lr:g} and {weight_decay:g}")
@@ -87,11 +88,16 @@ class Muon(Optimizer):
 
 
 def orthogonalise(matrix: Tensor, steps: int = 5) -> Tensor:
-    """About the nearest matrix `(M, N)` whose singular values are all 1, by Newton-Schulz in bfloat16."""
+    """About the nearest matrix `(M, N)` whose singular values are all 1, by Newton-Schulz.
+
+    In bfloat16, but on GPUs that are older than it, in float32.
+    """
     a, b, c = _QUINTIC
     tall = matrix.shape[0] > matrix.shape[1]
     x = matrix.T if tall else matrix
-    x = (x / (x.norm() + 1e-12)).bfloat16()
+    x = x / (x.norm() + 1e-12)
+    if x.device.type != "cuda" or has_fast_bfloat16(x.device):
+        x = x.bfloat16()
     for _ in range(steps):
         gram = x @ x.T
         x = torch.addmm(x, torch.addmm(gram, gram, gram, beta=b, alpha=c), x, beta=a)

@@ -1,5 +1,6 @@
 from pathlib import Path
 
+import lightning.pytorch as pl
 import pytest
 import torch
 from lightning.pytorch.callbacks import ModelCheckpoint
@@ -8,7 +9,7 @@ from torch.optim.swa_utils import AveragedModel
 from restore.callbacks import AverageWeights, BestCheckpoint, LogRestorations, SaveBundle, WriteRestorations
 from restore.callbacks.bundles import bundle_from_checkpoint
 from restore.corruption import GaussianNoise
-from restore.errors import BundleError, UsageError
+from restore.errors import BundleError, RestoreError, UsageError
 from restore.images.codec import decode
 from restore.models.bundle import load_bundle
 from restore.tasks import DenoisingAutoencoder
@@ -158,6 +159,59 @@ def test_a_resumed_run_ends_in_the_bundle_of_the_best_step_of_all(tmp_path: Path
     fit("two", 3, str(tmp_path / "one" / "last.ckpt"))
     before, after = (load_bundle(tmp_path / folder / "bundle").card for folder in ("one", "two"))
     assert after.training["steps"] == before.training["steps"] == 4
+
+
+def test_last_is_the_last_step_and_not_the_best(tmp_path: Path) -> None:
+    write_photos(tmp_path / "photos", 6)
+
+    def last_step(name: str, **arguments: int) -> int:
+        folder = tmp_path / name
+        checkpoints = BestCheckpoint(folder / "checkpoints", monitor="val/psnr", mode="max", save_last=True)
+        others = ModelCheckpoint(folder / "others", every_n_train_steps=3, save_top_k=-1)
+        callbacks = [others, checkpoints, AverageWeights(0.9), SaveBundle(folder / "bundle")]
+        trainer = quiet_trainer(tmp_path, enable_checkpointing=True, callbacks=callbacks, **arguments)
+        # Nothing is learnt, so no later epoch is better than the first.
+        task = DenoisingAutoencoder(small_unet(), optimizer=lambda parameters: torch.optim.SGD(parameters, lr=0.0))
+        trainer.fit(task, small_data(tmp_path / "photos"))
+        assert load_bundle(folder / "bundle").card.training["steps"] == 4, "the best, whatever else is kept"
+        return int(torch.load(checkpoints.last_model_path, weights_only=True)["global_step"])
+
+    assert last_step("epochs", max_epochs=3) == 12
+    assert last_step("steps", max_epochs=3, max_steps=6) == 6
+
+
+def test_a_training_that_diverges_ends_and_leaves_the_best_that_there_was(tmp_path: Path) -> None:
+    class Spoil(pl.Callback):
+        def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+            if trainer.current_epoch == 1:
+                for parameter in pl_module.parameters():
+                    parameter.data.fill_(torch.nan)
+
+    write_photos(tmp_path / "photos", 6)
+    checkpoints = BestCheckpoint(
+        tmp_path / "checkpoints", monitor="val/psnr", mode="max", save_last=True, save_on_exception=True
+    )
+    callbacks = [Spoil(), checkpoints, SaveBundle(tmp_path / "bundle")]
+    trainer = quiet_trainer(tmp_path, enable_checkpointing=True, callbacks=callbacks, max_epochs=5)
+    with pytest.raises(
+        RestoreError, match=r"diverged: val/psnr is not a number at step 8; the best until then is .*ckpt"
+    ):
+        trainer.fit(DenoisingAutoencoder(small_unet()), small_data(tmp_path / "photos"))
+    assert torch.load(checkpoints.last_model_path, weights_only=True)["global_step"] == 4
+    assert load_bundle(tmp_path / "bundle").card.training["steps"] == 4
+
+
+def test_the_average_has_the_layout_of_the_weights(tmp_path: Path) -> None:
+    write_photos(tmp_path / "photos", 6)
+    average = AverageWeights(0.9)
+    trainer = quiet_trainer(tmp_path, max_steps=1, callbacks=[average])
+    task = DenoisingAutoencoder(small_unet())
+    trainer.fit(task, small_data(tmp_path / "photos"))
+    assert average._average_model is not None
+    averaged = dict(average._average_model.module.named_parameters())
+    for name, weight in task.named_parameters():
+        assert averaged[name].stride() == weight.stride()
+    assert task.network.get_parameter("head.weight").is_contiguous(memory_format=torch.channels_last)
 
 
 def test_what_is_no_checkpoint_is_refused_by_name(tmp_path: Path) -> None:

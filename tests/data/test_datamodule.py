@@ -1,5 +1,6 @@
 import random
 from pathlib import Path
+from shutil import copyfile
 
 import numpy as np
 import pytest
@@ -7,7 +8,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from restore.corruption import GaussianBlur, GaussianNoise, StrokeMask
+from restore.corruption import Compose, Corruption, GaussianBlur, GaussianNoise, JpegCompression, StrokeMask
 from restore.data import RestorationDataModule
 from restore.data.dataset import split_photos
 from restore.errors import DataError, UnreadableImageError, UsageError
@@ -155,6 +156,40 @@ def test_photos_of_training_are_not_scored(option: str, tmp_path: Path) -> None:
             DataError, match=f"data.{option}: 2 of its 2 photos are in data.photos_dir too, such as .*00"
         ):
             module(tmp_path / "all", **{option: tmp_path / folder})
+
+
+def test_copies_of_training_photos_are_not_scored_unsaid(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    write_photos(tmp_path / "all", 4, (64, 80))
+    (tmp_path / "val").mkdir()
+    copyfile(tmp_path / "all" / "02.png", tmp_path / "val" / "other.png")
+    module(tmp_path / "all")
+    assert "trained on under another name" not in caplog.text
+    module(tmp_path / "all", val_dir=tmp_path / "val")
+    assert "data.val_dir: 1 of 1 photos that are held out for validation are trained on under" in caplog.text
+    for photo in sorted((tmp_path / "all").iterdir()):
+        copyfile(photo, photo.with_name(f"again {photo.name}"))
+        (photo.with_name(f"link {photo.name}")).symlink_to(photo)
+    module(tmp_path / "all", val_share=0.2)
+    assert "2 of 2 photos that are held out for validation are trained on under another name" in caplog.text
+
+
+def test_bad_files_of_both_parts_are_said_at_once(tmp_path: Path) -> None:
+    for part, size in (("train", (64, 80)), ("val", (72, 96))):
+        write_photos(tmp_path / part, 2, size)
+        (tmp_path / part / f"{part}.jpg").write_bytes(f"no photo to {part}".encode())
+    with pytest.raises(DataError, match=r"val\.jpg.*; .*train\.jpg"):
+        module(tmp_path / "train", val_dir=tmp_path / "val")
+
+
+def test_scores_of_damage_that_training_never_shows_are_warned_of(
+    photos: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    noise: dict[str, Corruption] = {"noise25": GaussianNoise((25, 25))}
+    module(photos, corruption=Compose([GaussianBlur(), GaussianNoise()]), evaluation=noise).train_dataloader()
+    module(photos, corruption=JpegCompression()).train_dataloader()
+    assert "data.evaluation scores" not in caplog.text
+    module(photos, corruption=Compose([JpegCompression()]), evaluation=noise).train_dataloader()
+    assert "data.evaluation scores GaussianNoise, but training has JpegCompression: best step" in caplog.text
 
 
 def test_testing_takes_whole_photos_and_leaves_grey_ones_grey(tmp_path: Path) -> None:

@@ -26,7 +26,7 @@ def read_run(path: Path) -> tuple[dict[str, float], dict[str, Any]]:
             record = Record.FromString(pending)
             for item in [*record.run.config.update, *record.config.update]:
                 settings[item.key] = json.loads(item.value_json)
-            for item in record.history.item:
+            for item in [*record.history.item, *record.summary.update]:
                 value = json.loads(item.value_json)
                 if isinstance(value, int | float):
                     values[item.key or "/".join(item.nested_key)] = float(value)

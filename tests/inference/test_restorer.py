@@ -8,6 +8,7 @@ from torch import Tensor
 
 from restore import Restorer
 from restore.errors import BundleError, PrecisionError, UnsupportedImageError, UsageError
+from restore.inference.picture import Picture
 from restore.models import RestorationNetwork
 from restore.models.bundle import ModelCard, network_entry
 from restore.seeds import generator_for
@@ -204,6 +205,22 @@ def test_out_of_memory_half_way_spoils_nothing_that_is_overwritten() -> None:
     expected = pixels // 2
     assert np.array_equal(ours.restore(pixels, out=pixels), expected)
     assert ours.notes == ["cpu is out of memory: going on with tiles of 280 pixels"]
+
+
+def test_out_of_memory_before_the_first_tile_halves_it_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    image = torch.rand(3, 900, 1000)
+    ours = Restorer(IdentityNetwork(), device="cpu", precision="32", tile=600)
+    survey, calls = ours._survey, []
+
+    def hungry(picture: Picture) -> object:
+        calls.append(ours.tile)
+        if ours.tile > 300:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return survey(picture)
+
+    monkeypatch.setattr(ours, "_survey", hungry)
+    assert torch.equal(ours.restore(image), image)
+    assert (calls, ours.tile) == ([600, 300], 300)
 
 
 def test_out_of_memory_with_the_smallest_tile_is_said() -> None:

@@ -1,0 +1,92 @@
+"""`restore fit`: what is kept when a training stops, and what is refused in a line."""
+
+import re
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import torch
+from lightning.pytorch.utilities.exceptions import SIGTERMException
+
+from restore.cli.main import main
+from restore.errors import ExitCode
+from restore.models.bundle import load_bundle
+from restore.tasks import RestorationTask
+
+TINY = ["-c", "denoise", "-c", "debug"]
+
+
+@pytest.fixture(autouse=True)
+def _in_a_folder_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    monkeypatch.chdir(tmp_path)
+    usual = signal.getsignal(signal.SIGINT)
+    yield
+    signal.signal(signal.SIGINT, usual)  # Lightning ignores it from the first one on
+
+
+def stop_with(monkeypatch: pytest.MonkeyPatch, error: BaseException, epoch: int) -> None:
+    def hook(task: RestorationTask, _batch: object, batch_idx: int) -> None:
+        if (task.current_epoch, batch_idx) == (epoch, 2):
+            raise error
+
+    monkeypatch.setattr(RestorationTask, "on_train_batch_start", hook)
+
+
+@pytest.mark.parametrize(
+    ("error", "code"), [(KeyboardInterrupt(), ExitCode.INTERRUPTED), (SIGTERMException(), 128 + signal.SIGTERM)]
+)
+def test_a_training_that_is_stopped_keeps_its_last_step_and_the_bundle_of_the_best(
+    error: BaseException, code: int, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    with monkeypatch.context() as patched:
+        stop_with(patched, error, epoch=1)
+        assert main(["fit", *TINY]) == code
+    (run,) = Path("runs").glob("*/version_0")
+    last = run / "checkpoints" / "last.ckpt"
+    assert torch.load(last, weights_only=True)["global_step"] == 6
+    assert load_bundle(run / "bundle").card.training["steps"] == 4
+    assert f"Stopped at step 6; --ckpt_path {last} goes on" in caplog.text
+    assert main(["fit", *TINY, "--ckpt_path", str(last)]) == ExitCode.OK
+    assert torch.load(run.parent / "version_1/checkpoints/last.ckpt", weights_only=True)["global_step"] == 8
+
+
+def test_a_training_that_is_stopped_before_its_first_validation_keeps_its_last_step(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    stop_with(monkeypatch, KeyboardInterrupt(), epoch=0)
+    assert main(["fit", *TINY]) == ExitCode.INTERRUPTED
+    (run,) = Path("runs").glob("*/version_0")
+    assert torch.load(run / "checkpoints" / "last.ckpt", weights_only=True)["global_step"] == 2
+    assert not (run / "bundle").exists()
+
+
+def test_without_a_logger_a_run_trains_and_the_next_does_not_replace_it(capsys: pytest.CaptureFixture[str]) -> None:
+    arguments = ["fit", *TINY, "--trainer.logger", "false"]
+    assert main(arguments) == ExitCode.OK
+    (bundle,) = Path("runs").rglob("bundle")
+    assert main(arguments) == ExitCode.USAGE
+    assert f"--trainer.default_root_dir: {bundle.parent} holds an earlier run" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["fit", *TINY, "--ckpt_path", "last"], "--ckpt_path: last: name the file"),
+        (["test", *TINY, "--ckpt_path", "last"], "--ckpt_path: last: name the file"),
+        (["validate", *TINY, "--ckpt_path", "best"], "--ckpt_path: best: name the file"),
+        (
+            ["fit", *TINY, "--trainer.max_epochs=-1", "--trainer.max_time=00:00:01:00"],
+            "trainer.max_epochs: a schedule of learning rates needs an end",
+        ),
+        (["fit", *TINY, "--trainer.val_check_interval", "1000"], "val_check_interval"),
+        (["fit", *TINY, "--trainer.enable_checkpointing", "false"], "enable_checkpointing"),
+        (["fit", *TINY, "--trainer.precision", "bf16-mixed"], "trainer.precision: comes from --precision"),
+    ],
+)
+def test_what_cannot_be_is_refused_in_a_line(
+    arguments: list[str], message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(arguments) == ExitCode.USAGE
+    (line,) = re.findall("^restore: .*$", capsys.readouterr().err, re.MULTILINE)
+    assert message in line
