@@ -222,9 +222,10 @@ _GROUP = ("protocol", "set", "condition", "kind", "method")
 def _summary(group: list[tuple[Json, list[Json]]]) -> Json:
     key = group[0][0]
     rows = [row for _, rows in group for row in rows]
-    main = "psnr" if rows[0]["hole_psnr"] is None else "hole_psnr"
-    by_seed = [statistics.fmean(row[main] for row in rows) for _, rows in group]
-    worst = min(rows, key=lambda row: row[main])
+    main = "psnr" if all(row["hole_psnr"] is None for row in rows) else "hole_psnr"
+    scored = [[row for row in rows if row[main] is not None] for _, rows in group]  # a hole may have no pixel
+    by_seed = [statistics.fmean(row[main] for row in rows) for rows in scored if rows]
+    worst = min((row for rows in scored for row in rows), key=lambda row: row[main])
     channels = max(len(row["shift"]) for row in rows)
     shifts = [row["shift"] for row in rows if len(row["shift"]) == channels]
     return {

@@ -11,6 +11,7 @@ from lightning.pytorch.loggers import WandbLogger
 from torch import Tensor
 
 from restore.callbacks.folders import run_folder
+from restore.errors import UsageError
 from restore.images.codec import encode
 from restore.images.files import write_atomically
 from restore.images.tensors import to_pixels
@@ -25,10 +26,15 @@ class LogRestorations(pl.Callback):
     The panel goes to W&B where that is the logger, else to `panels/` in the run's folder as PNG.
 
     Args:
-        photos: Rows of the panel, the first of each validation loader.
+        photos: Rows of the panel, the first of each validation loader; none for 0.
+
+    Raises:
+        UsageError: There would be fewer than none.
     """
 
     def __init__(self, photos: int = 4) -> None:
+        if photos < 0:
+            raise UsageError(f"panels.photos: must be 0 or more, not {photos}")
         self.photos = photos
         self._rows: list[npt.NDArray[np.uint8]] = []
         self._folder = Path()
@@ -51,7 +57,7 @@ class LogRestorations(pl.Callback):
         dataloader_idx: int = 0,
     ) -> None:
         """Keep the first pictures of each loader, drawn with the weights that are validated."""
-        if batch_idx or trainer.sanity_checking or not trainer.is_global_zero:
+        if batch_idx or not self.photos or trainer.sanity_checking or not trainer.is_global_zero:
             return
         first: dict[str, Tensor] = {key: value[: self.photos] for key, value in batch.items()}  # type: ignore[index]
         with torch.no_grad(), trainer.precision_plugin.forward_context():

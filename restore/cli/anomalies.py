@@ -197,7 +197,8 @@ def open_normal(arguments: argparse.Namespace) -> "PictureSource":
             raise UsageError(f"{arguments.source}: is what would be trained on; name the test part, or give --normal")
         text = arguments.source.removesuffix(":test") + ":train"
     own = text.partition(":")[0] in PICTURE_SETS
-    return open_pictures(text, 3 if arguments.colour else 1, arguments.size or (None if own else _SIZE))
+    size = (None if own else _SIZE) if arguments.size is None else arguments.size
+    return open_pictures(text, 3 if arguments.colour else 1, size)
 
 
 def read_all(source: "PictureSource", progress: "Progress", note: "OnFailure | None" = None) -> "Gathered":

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from restore.cli.options import PROTOCOL_NAMES, add_device_options
-from restore.errors import RestoreError, UsageError
+from restore.errors import OutputError, RestoreError, UsageError
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -108,6 +108,7 @@ def run(arguments: argparse.Namespace) -> int:
     console = Console(highlight=False, soft_wrap=True)
     machine = machine_name(choose_device(arguments.device))
     console.print(machine)
+    _check_out(arguments.out)
     report = Report.open(arguments.out)
     if arguments.sets:
         _score(arguments, report, console)
@@ -141,17 +142,29 @@ def _read(path: Path) -> str:
         raise UsageError(f"{path}: cannot be read ({error})") from error
 
 
+def _check_out(folder: Path) -> None:
+    """Refuse to replace tables that are none of ours."""
+    ours = folder / "results.json"
+    for name in ("tables.md", "pictures.csv"):
+        if (folder / name).exists() and not ours.exists():
+            raise OutputError(f"--out: {folder / name} is there already, and no {ours.name} beside it; choose another")
+
+
 def _score(arguments: argparse.Namespace, report: "Report", console: "Console") -> None:
     from rich.progress import Progress
 
     from restore.benchmark.plan import Plan, plan_cells, time_method
     from restore.benchmark.quality import INPUT, measure
     from restore.benchmark.sets import open_sets
+    from restore.images.files import check_outputs
     from restore.inference.protocols import NOISE_PROTOCOLS, SHARES, SIGMAS
     from restore.inference.restorer import Restorer
 
+    sets = open_sets(arguments.sets, arguments.places)
+    for photos in (image_set.photos for image_set in sets):
+        check_outputs(photos, [arguments.out / "results.json"], overwrite=True)
     plan = Plan(
-        open_sets(arguments.sets, arguments.places),
+        sets,
         {
             bundle.rstrip("/"): Restorer.from_bundle(bundle, arguments.device, arguments.precision, arguments.tile)
             for bundle in arguments.bundle

@@ -5,7 +5,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from restore.cli.options import PROTOCOL_NAMES, add_device_options
+from restore.cli.options import PROTOCOL_NAMES, add_device_options, add_overwrite_option
 from restore.errors import UnsupportedImageError, UsageError
 
 if TYPE_CHECKING:
@@ -36,6 +36,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--csv", type=Path, metavar="FILE", help="write one line per photo and condition")
     parser.add_argument("--no-baseline", action="store_true", help="leave out the classical method")
     parser.add_argument("--record", action="store_true", help="write the result into the bundle's card")
+    add_overwrite_option(parser)
     add_device_options(parser)
 
 
@@ -43,7 +44,8 @@ def run(arguments: argparse.Namespace) -> int:
     """Score, print a table, and write what was asked for."""
     from rich.progress import track
 
-    from restore.images.files import write_atomically
+    from restore.codes.tables import check_suffix
+    from restore.images.files import check_outputs, write_atomically
     from restore.images.search import find_images
     from restore.inference.evaluate import evaluate, rows_as_csv
     from restore.inference.protocols import NOISE_PROTOCOLS, SIGMAS, build_protocol
@@ -57,6 +59,9 @@ def run(arguments: argparse.Namespace) -> int:
         photos, name = find_images([arguments.folder]), arguments.folder.resolve().name
     if not photos:
         raise UsageError(f"{arguments.folder}: holds no photos")
+    if arguments.csv:  # before an hour of scoring, not after
+        check_suffix(arguments.csv, (".csv",))
+        check_outputs(photos, [arguments.csv], arguments.overwrite)
     restorer = Restorer.from_bundle(arguments.bundle, arguments.device, arguments.precision, arguments.tile)
     chosen = arguments.protocol or (restorer.card.protocol if restorer.card else "") or "gaussian-awgn"
     if arguments.sigma and chosen not in NOISE_PROTOCOLS:

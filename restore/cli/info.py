@@ -7,7 +7,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from restore.errors import UsageError
+from restore.errors import OutputError, UsageError
 
 __all__ = ["add_arguments", "run"]
 
@@ -66,5 +66,8 @@ def _write(document: Path, names: Sequence[str]) -> None:
 
     pictures = [path.stem.removeprefix("limits-") for path in (document.parent / "images").glob("limits-*.jpg")]
     text = describe_bundles([load_bundle(name) for name in names], pictures)
+    title = text.partition("\n")[0].encode()
+    if document.exists() and not document.read_bytes().startswith(title):
+        raise OutputError(f"{document}: is there already, and no earlier page of bundles; choose another place")
     write_atomically(document, text.encode())
     print(f"wrote {document}: {', '.join(names)}")

@@ -91,7 +91,9 @@ def _open(arguments: argparse.Namespace, encoders: "dict[str, Encoder]") -> "lis
     from restore.codes.pictures import open_pictures
     from restore.images.sets import PICTURE_SETS
 
-    shapes = {(encoder.channels, arguments.size or encoder.size) for encoder in encoders.values()}
+    shapes = {
+        (encoder.channels, encoder.size if arguments.size is None else arguments.size) for encoder in encoders.values()
+    }
     if len(shapes) > 1:
         raise UsageError("--bundle: pictures of one size and kind are compared; name --size, or bundles that agree")
     ((channels, size),) = shapes

@@ -35,6 +35,8 @@ from restore.callbacks.folders import run_folder
 from restore.data import CorruptingDataModule, PairedDataModule, RestorationDataModule
 from restore.devices import PrecisionChoice, choose_device, choose_precision
 from restore.errors import OutputError, RestoreError, UsageError
+from restore.inference.protocols import PROTOCOLS
+from restore.models.bundle import network_class
 from restore.tasks import RestorationTask
 
 __all__ = ["RestoreCLI", "run"]
@@ -97,6 +99,9 @@ class RestoreCLI(LightningCLI):
             )
         if not checkpoint and self.subcommand != "fit" and not config.model.init_args.get("init_from"):
             raise UsageError(f"--ckpt_path: name the checkpoint to {self.subcommand}; without one, weights are random")
+        protocol = config.bundle.get("protocol")
+        if protocol and protocol not in PROTOCOLS:
+            raise UsageError(f"bundle.protocol: use one of {', '.join(PROTOCOLS)}, or nothing, not {protocol}")
         rank_zero_info(f"Precision: {config.trainer.precision} (asked for: {config.precision})")
         config.precision = config.trainer.precision  # what is saved says what the run had, on this computer or another
 
@@ -110,6 +115,8 @@ class RestoreCLI(LightningCLI):
     def instantiate_classes(self) -> None:
         """Make everything, and refuse a network that cannot take the pictures, or a checkpoint of another one."""
         super().instantiate_classes()
+        if self.subcommand == "fit" and isinstance(self.model, RestorationTask):
+            network_class("model", type(self.model.network).__name__)  # or no bundle could be made of what it learns
         if self.model.network.channels == 1 and isinstance(self.datamodule, RestorationDataModule | PairedDataModule):
             raise UsageError(
                 "network: is for one channel, and photos come with three, grey ones too: "
@@ -176,6 +183,7 @@ def run(command: str, arguments: Sequence[str]) -> int:
                 CorruptingDataModule,
                 subclass_mode_model=True,
                 subclass_mode_data=True,
+                auto_configure_optimizers=False,  # tasks have their own keys for both
                 args=args,
                 load_from_checkpoint_support=False,  # it wants hyperparameters in checkpoints: live objects, then
                 save_config_callback=SaveConfig,

@@ -35,6 +35,9 @@ __all__ = [
 ]
 
 
+_WINDOW = 11
+"""Side of the window of SSIM, which whole photos need."""
+
 _Result = TypeVar("_Result")
 _NAMED = 5
 """So many of the files that cannot be used are named."""
@@ -207,7 +210,7 @@ def _usable_size(photo: FoundImage, min_side: int) -> tuple[int, int]:
     if min(document.height, document.width) < min_side:
         raise DataError(
             f"{photo.path}: {document.width} x {document.height} pixels, smaller than the crop of {min_side}; "
-            f"remove it, or lower data.crop_size and data.val_crop_size"
+            + ("remove it" if min_side <= _WINDOW else "remove it, or lower data.crop_size and data.val_crop_size")
         )
     return document.height, document.width
 

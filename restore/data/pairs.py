@@ -233,8 +233,10 @@ def _partners(clean_dir: Path, damaged_dir: Path) -> dict[FoundImage, FoundImage
     """Damaged pictures with their clean partners.
 
     Raises:
-        DataError: A picture has none, or two.
+        DataError: A picture has none, or two, or both folders are one.
     """
+    if clean_dir.exists() and damaged_dir.exists() and clean_dir.samefile(damaged_dir):
+        raise DataError(f"data.damaged_dir: {damaged_dir} is data.clean_dir, too; there is nothing to learn")
     clean, damaged = _by_name(clean_dir, "data.clean_dir"), _by_name(damaged_dir, "data.damaged_dir")
     for option, ours, theirs, other in (
         ("data.damaged_dir", damaged, clean, clean_dir),

@@ -81,7 +81,7 @@ class PhotoPlan:
 
 
 def plan_photos(
-    sources: Iterable[str | Path],
+    sources: str | Path | Iterable[str | Path],
     out: str | Path,
     listed: Iterable[str | Path] = (),
     name_suffix: str = "",
@@ -100,7 +100,8 @@ def plan_photos(
         UsageError: A source does not exist, or there is no picture.
         OutputError: Results would meet each other, a source, or a source folder.
     """
-    places, files = [Path(source) for source in sources], [Path(path) for path in listed]
+    several = [sources] if isinstance(sources, str | Path) else sources  # a text is one place, not one per letter
+    places, files = [Path(source) for source in several], [Path(path) for path in listed]
     found = search(places, files)
     if not found.images and not found.problems:
         raise UsageError(
@@ -110,7 +111,7 @@ def plan_photos(
 
 
 def restore_photos(
-    sources: Iterable[str | Path],
+    sources: str | Path | Iterable[str | Path],
     out: str | Path,
     bundle: str | Path = "photo",
     options: BatchOptions | None = None,

@@ -28,6 +28,7 @@ __all__ = [
     "ModelCard",
     "find_bundle",
     "load_bundle",
+    "network_class",
     "network_entry",
     "read_card",
     "save_bundle",
@@ -135,6 +136,21 @@ def network_entry(network: RestorationNetwork) -> dict[str, JsonValue]:
     return {"name": type(network).__name__, "config": network.config()}
 
 
+def network_class(place: str, name: object) -> type[RestorationNetwork]:
+    """The class of a network that bundles can be made of, and loaded from.
+
+    Args:
+        place: What to say of where it is.
+        name: Of its class.
+
+    Raises:
+        BundleError: It is not one of this version's.
+    """
+    if not isinstance(name, str) or name not in _NETWORKS:
+        raise BundleError(f"{place}: holds a network {name!r}, and this version knows {', '.join(_NETWORKS)}")
+    return _NETWORKS[name]
+
+
 def shipped_bundles() -> list[str]:
     """The names of the bundles that come with the package."""
     return sorted(card.parent.name for card in _SHIPPED.glob(f"*/{CARD_FILE}"))
@@ -164,12 +180,13 @@ def save_bundle(folder: Path, state: dict[str, Tensor], card: ModelCard) -> None
         card: Its `weights_sha256` is filled in.
 
     Raises:
-        BundleError: A weight is not finite, or too large for float16.
+        BundleError: A weight is not finite, or too large for float16, or the network is of another program.
     """
     half = {name: value.detach().to("cpu", torch.float16).contiguous() for name, value in state.items()}
     broken = [name for name, value in half.items() if not value.isfinite().all()]
     if broken:
         raise BundleError(f"{folder}: {broken[0]} is not finite in float16; the training has diverged")
+    network_class(str(folder), card.network.get("name"))  # or a bundle that is there would give way to one for nobody
     weights = save(half)
     card.weights_sha256 = hashlib.sha256(weights).hexdigest()
     write_atomically(folder / WEIGHTS_FILE, weights)
@@ -215,12 +232,10 @@ def load_bundle(name_or_path: str | Path) -> Bundle:
     folder = find_bundle(name_or_path)
     card = read_card(folder)
     entry = card.network if isinstance(card.network, dict) else {}
-    name = entry.get("name")
-    if not isinstance(name, str) or name not in _NETWORKS:
-        raise BundleError(f"{folder}: holds a network {name!r}, and this version knows {', '.join(_NETWORKS)}")
+    kind = network_class(str(folder), entry.get("name"))
     try:
         with torch.device("meta"):  # no memory and no random numbers: the weights come below
-            network = _NETWORKS[name](**entry.get("config", {}))
+            network = kind(**entry.get("config", {}))
         data = (folder / WEIGHTS_FILE).read_bytes()
     except (OSError, RuntimeError, TypeError, ValueError) as error:
         raise BundleError(f"{folder}: cannot be loaded ({error})") from error

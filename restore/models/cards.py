@@ -80,18 +80,22 @@ def _settings(settings: Mapping[str, Any]) -> str:
 def _recipe(training: Mapping[str, Any]) -> str:
     if not training:
         return ""
-    optimizer = training["optimizer"]
+    known, seed = training.keys(), training.get("seed")
     parts = [
-        f"{training['steps']:,} steps of {training['batch_size']} crops of {training['crop_size']} pixels "
-        f"({training['megapixels']:,} megapixels)",
-        f"{training['loss']}, {optimizer['name']} at {optimizer['lr']:g}",
-        f"{training['grey_share']:.0%} grey" if training.get("grey_share") else "",
-        f"{training['photos']} photos, {training['validation_photos']} held out" if training.get("photos") else "",
-        f"{training['precision']} on {training['device']} in {training['minutes']:.0f} minutes",
-        f"seed {training['seed']}",
-        f"train_seed {training['train_seed']}"
-        if training.get("train_seed", training["seed"]) != training["seed"]
+        "{steps:,} steps of {batch_size} crops of {crop_size} pixels ({megapixels:,} megapixels)".format_map(training)
+        if known >= {"steps", "batch_size", "crop_size", "megapixels"}
         else "",
+        "{loss}, {optimizer[name]} at {optimizer[lr]:g}".format_map(training) if known >= {"loss", "optimizer"} else "",
+        f"{training['grey_share']:.0%} grey" if training.get("grey_share") else "",
+        f"{training['photos']} photos"
+        + f", {training.get('validation_photos')} held out" * ("validation_photos" in known)
+        if training.get("photos")
+        else "",
+        "{precision} on {device} in {minutes:.0f} minutes".format_map(training)
+        if known >= {"precision", "device", "minutes"}
+        else "",
+        f"seed {training['seed']}" if "seed" in known else "",
+        f"train_seed {training['train_seed']}" if training.get("train_seed", seed) != seed else "",
         _revision(training.get("git_revision", "")),
     ]
     return "; ".join(part for part in parts if part)

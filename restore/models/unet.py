@@ -2,6 +2,7 @@
 
 import itertools
 from collections.abc import Sequence
+from typing import get_args
 
 import torch
 from torch import Tensor, nn
@@ -55,6 +56,8 @@ class UNet(RestorationNetwork):
         counts = [blocks] * len(widths) if isinstance(blocks, int) else list(blocks)
         if len(counts) != len(widths):
             raise UsageError(f"blocks: needs one number, or one for each of the {len(widths)} levels, not {counts}")
+        if fill not in get_args(Fill):
+            raise UsageError(f"fill: must be one of {', '.join(get_args(Fill))}, not {fill}")
         if min(counts) < 1 or channels < 1:
             raise UsageError(f"blocks and channels: must be 1 or more, not {blocks} and {channels}")
         self.widths, self.channels, self.fill, self.finds_blur = tuple(widths), channels, fill, deconvolve

@@ -198,6 +198,11 @@ def test_means_spread_and_the_worst_picture() -> None:
     assert summary["images"] == 2
     assert summary["seeds"] == [0, 1]
     assert summary["residual_correlation"] is None
+    empty, holes = entry(0, [30.0, 20.0])
+    for row, score in zip(holes, (None, 12.0), strict=True):
+        row["hole_psnr"] = score  # the first picture's hole had no pixel
+    (summary,) = summarise_cells([(empty, holes)])
+    assert summary["worst"] == {"image": "1.png", "hole_psnr": 12.0}
 
 
 def test_a_plan_holds_each_cell_once_and_leaves_holes_to_those_that_take_masks(tmp_path: Path) -> None:

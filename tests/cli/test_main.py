@@ -14,7 +14,7 @@ from restore.cli.main import main
 from restore.cli.options import PROTOCOL_NAMES
 from restore.errors import ExitCode
 from restore.inference.protocols import PROTOCOLS
-from restore.models.bundle import read_card, shipped_bundles
+from restore.models.bundle import read_card, shipped_bundles, write_card
 from tests.helpers.networks import write_autoencoder, write_bundle
 from tests.helpers.photos import write_photos
 
@@ -183,8 +183,8 @@ def test_evaluate_prints_a_table_writes_a_csv_and_records_into_the_card(
     bundle = write_bundle(tmp_path / "bundle")
     table = tmp_path / "scores.csv"
     command = ["evaluate", str(tmp_path / "set"), "--bundle", str(bundle), "--sigma", "25", "25", "--csv", str(table)]
-    for _ in range(2):  # recording again replaces
-        assert main([*command, "--record"]) == ExitCode.OK
+    for again in ([], ["--overwrite"]):  # recording again replaces
+        assert main([*command, "--record", *again]) == ExitCode.OK
     told = capsys.readouterr().out
     assert "gaussian-awgn" in told
     assert "sigma 25" in told
@@ -228,3 +228,39 @@ def test_names_that_are_listed_twice_to_spare_an_import_are_the_same() -> None:
     assert tuple(PROTOCOLS) == PROTOCOL_NAMES
     assert tuple(PARTS) == benchmark._SPEED_PARTS
     assert sorted(benchmark._BUNDLES) == shipped_bundles()
+
+
+def test_files_of_people_are_not_replaced_by_tables(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    bundle = str(write_bundle(tmp_path / "noise"))
+    (photo,) = write_photos(tmp_path / "in", 1)
+    notes = tmp_path / "notes" / "tables.md"
+    notes.parent.mkdir()
+    notes.write_text("mine\n")
+    sources, table = str(tmp_path / "in"), tmp_path / "scores.csv"
+    table.write_text("mine\n")
+    before = {path: path.read_bytes() for path in (photo, notes, table)}
+    score = ["evaluate", sources, "--bundle", bundle, "--sigma", "15", "--no-baseline"]
+    measure = ["benchmark", sources, "--bundle", bundle, "--classical", "none"]
+    for arguments, message in (
+        ([*score, "--csv", str(photo)], "this file's name ends in .csv"),
+        ([*score, "--csv", str(table)], "scores.csv: is there already"),
+        ([*score, "--csv", str(tmp_path / "in" / "scores.csv")], "lies inside the source folder"),
+        (["info", bundle, "--document", str(photo)], "is there already, and no earlier page of bundles"),
+        ([*measure, "--out", str(notes.parent)], "tables.md is there already, and no results.json beside it"),
+        ([*measure, "--out", sources], "lies inside the source folder"),
+    ):
+        assert main(arguments) != ExitCode.OK
+        assert message in capsys.readouterr().err
+    assert {path: path.read_bytes() for path in before} == before
+    assert sorted(path.name for path in (tmp_path / "in").iterdir()) == [photo.name]
+    assert main([*score, "--csv", str(table), "--overwrite"]) == ExitCode.OK
+    assert table.read_bytes() != before[table]
+
+
+def test_info_takes_cards_that_know_little_of_the_training(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    bundle = write_bundle(tmp_path / "small")
+    card = read_card(bundle)
+    card.training = {"crop_size": 64, "photos": 12, "seed": 3}
+    write_card(bundle, card)
+    assert main(["info", str(bundle)]) == ExitCode.OK
+    assert re.search("recipe +12 photos; seed 3", capsys.readouterr().out)

@@ -81,6 +81,10 @@ def test_without_a_logger_a_run_trains_and_the_next_does_not_replace_it(capsys: 
         ),
         (["fit", *TINY, "--trainer.val_check_interval", "1000"], "val_check_interval"),
         (["fit", *TINY, "--trainer.enable_checkpointing", "false"], "enable_checkpointing"),
+        (["fit", *TINY, "--model.init_args.network.init_args.fill", "navier"], "fill"),
+        (["fit", *TINY, "--bundle.protocol", "gausian"], "bundle.protocol: use one of gaussian-awgn"),
+        (["fit", *TINY, "--panels.photos=-1"], "panels.photos: must be 0 or more"),
+        (["fit", *TINY, "--lr_scheduler", "CosineAnnealingLR"], "lr_scheduler"),
         (["fit", *TINY, "--trainer.precision", "bf16-mixed"], "trainer.precision: comes from --precision"),
     ],
 )
@@ -90,3 +94,15 @@ def test_what_cannot_be_is_refused_in_a_line(
     assert main(arguments) == ExitCode.USAGE
     (line,) = re.findall("^restore: .*$", capsys.readouterr().err, re.MULTILINE)
     assert message in line
+
+
+def test_no_panels_are_drawn_if_none_are_asked_for() -> None:
+    assert main(["fit", *TINY, "--panels.photos", "0"]) == ExitCode.OK
+    assert not list(Path("runs").rglob("panels"))
+
+
+def test_a_network_that_no_bundle_can_hold_is_refused_before_the_training(capsys: pytest.CaptureFixture[str]) -> None:
+    network = ["--model.init_args.network", "tests.helpers.networks.IdentityNetwork"]
+    assert main(["fit", *TINY, *network]) != ExitCode.OK
+    assert "model: holds a network 'IdentityNetwork', and this version knows" in capsys.readouterr().err
+    assert not list(Path("runs").rglob("*.ckpt"))

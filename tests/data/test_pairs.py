@@ -125,3 +125,10 @@ def test_the_recipe_for_scans_makes_a_bundle_of_pairs(tmp_path: Path, monkeypatc
     assert card.licence == read_card(find_bundle("photo")).licence
     assert main(["photos", "damaged", "--out", "out", "--bundle", "runs/scans/version_0/bundle"]) == 0
     assert len(list(Path("out").glob("*.jpg"))) == 6
+
+
+def test_one_folder_is_no_pair(tmp_path: Path) -> None:
+    write_photos(tmp_path / "pages", 4)
+    data = PairedDataModule(tmp_path / "pages", tmp_path / "pages")
+    with pytest.raises(DataError, match=r"data\.damaged_dir: .*pages is data\.clean_dir, too"):
+        data.setup("fit")

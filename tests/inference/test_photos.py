@@ -53,7 +53,7 @@ def test_a_second_run_does_what_is_left_and_nothing_else(tmp_path: Path, bundle:
     assert [result.status for result in second] == ["skipped", "skipped", "restored"] == [r.status for r in seen]
     times = {path: path.stat().st_mtime_ns for path in (tmp_path / "out").glob("*.png")}
     sources[1].write_bytes(sources[2].read_bytes())
-    third = restore_photos([tmp_path / "in"], tmp_path / "out", bundle, ALL)
+    third = restore_photos(str(tmp_path / "in"), tmp_path / "out", bundle, ALL)
     assert [result.status for result in third] == ["skipped", "restored", "skipped"]
     changed = {path.name for path, when in times.items() if path.stat().st_mtime_ns != when}
     assert changed == {"01.png"}

@@ -1,6 +1,7 @@
 """Bundles come back whole, or say what is wrong with them; and files never carry code."""
 
 import hashlib
+import inspect
 import json
 import pickle
 from collections.abc import Callable
@@ -11,6 +12,7 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
+from restore import models
 from restore.errors import BundleError, OutputError, UsageError
 from restore.models import (
     ConvolutionalAutoencoder,
@@ -28,12 +30,14 @@ from restore.models.bundle import (
     ModelCard,
     find_bundle,
     load_bundle,
+    network_class,
     network_entry,
     read_card,
     save_bundle,
     write_card,
 )
 from restore.seeds import generator_for
+from tests.helpers.networks import write_bundle
 
 SMALL: dict[str, Callable[[], RestorationNetwork]] = {
     "unet": lambda: UNet(widths=(4, 8), blocks=1),
@@ -273,3 +277,20 @@ def test_a_folder_comes_before_a_shipped_name(tmp_path: Path, monkeypatch: pytes
     assert load_bundle("denoise").card.description == "mine"
     with pytest.raises(BundleError, match="deblur: no such folder, and the shipped bundles are denoise"):
         find_bundle("deblur")
+
+
+def test_a_network_that_no_bundle_can_be_loaded_with_replaces_none(tmp_path: Path) -> None:
+    folder = write_bundle(tmp_path / "good")
+    before = {path.name: path.read_bytes() for path in folder.iterdir()}
+    other = ModelCard("other", {"name": "MyNet", "config": {}})
+    with pytest.raises(BundleError, match=r"holds a network 'MyNet', and this version knows .*UNet"):
+        save_bundle(folder, {}, other)
+    assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
+
+
+def test_every_network_of_ours_can_be_in_a_bundle() -> None:
+    kinds = [getattr(models, name) for name in models.__all__]
+    networks = [kind for kind in kinds if isinstance(kind, type) and issubclass(kind, RestorationNetwork)]
+    concrete = [kind for kind in networks if not inspect.isabstract(kind)]
+    assert len(concrete) > 5
+    assert all(network_class("here", kind.__name__) is kind for kind in concrete)
