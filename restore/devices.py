@@ -24,7 +24,6 @@ __all__ = [
     "computing_in",
     "has_fast_bfloat16",
     "has_fast_int8",
-    "is_out_of_memory",
 ]
 
 _log = logging.getLogger(__name__)
@@ -213,16 +212,12 @@ def computing_in(precision: InferencePrecision, device: torch.device) -> Iterato
         convolutions.fp32_precision = usual
 
 
-def is_out_of_memory(error: RuntimeError) -> bool:
-    """Whether the device had no room left: an error of its own class in torch's allocators, elsewhere only words."""
-    return isinstance(error, torch.OutOfMemoryError) or any(words in str(error) for words in _OUT_OF_MEMORY)
-
-
 class SuppressOutOfMemory(AbstractContextManager[None]):
     """Go on behind the block where the device had no room left; no traceback keeps the block's tensors alive there."""
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> bool:
-        """Whether that is what ended the block."""
-        return isinstance(error, RuntimeError) and is_out_of_memory(error)
+        """Whether that ended the block: torch's allocators have an error of their own for it, others only words."""
+        told = isinstance(error, RuntimeError) and any(words in str(error) for words in _OUT_OF_MEMORY)
+        return told or isinstance(error, torch.OutOfMemoryError)

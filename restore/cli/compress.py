@@ -102,7 +102,8 @@ def run(arguments: argparse.Namespace) -> int:
 def _check(arguments: argparse.Namespace) -> None:
     if not 0.0 < arguments.step < float("inf"):
         raise UsageError(f"--step: must be above 0, not {arguments.step:g}")
-    from restore.codes.tables import TABLE_SUFFIXES, check_suffix
+    from restore.codes.tables import TABLE_SUFFIXES
+    from restore.images.files import check_suffix
 
     if arguments.table is not None:
         check_suffix(arguments.table, TABLE_SUFFIXES)

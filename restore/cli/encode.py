@@ -125,7 +125,7 @@ def _check(arguments: argparse.Namespace) -> None:
         )
     if arguments.batch < 1:
         raise UsageError(f"--batch: must be 1 or more, not {arguments.batch}")
-    from restore.codes.tables import check_suffix
+    from restore.images.files import check_suffix
 
     for path, suffixes in _outputs(arguments):
         check_suffix(path, suffixes)

@@ -44,8 +44,7 @@ def run(arguments: argparse.Namespace) -> int:
     """Score, print a table, and write what was asked for."""
     from rich.progress import track
 
-    from restore.codes.tables import check_suffix
-    from restore.images.files import check_outputs, write_atomically
+    from restore.images.files import check_outputs, check_suffix, write_atomically
     from restore.images.search import find_images
     from restore.inference.evaluate import evaluate, rows_as_csv
     from restore.inference.protocols import NOISE_PROTOCOLS, SIGMAS, build_protocol

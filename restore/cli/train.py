@@ -32,10 +32,10 @@ from restore.callbacks import (
     check_checkpoint,
 )
 from restore.callbacks.folders import run_folder
+from restore.cli.options import PROTOCOL_NAMES
 from restore.data import CorruptingDataModule, PairedDataModule, RestorationDataModule
 from restore.devices import PrecisionChoice, choose_device, choose_precision
 from restore.errors import OutputError, RestoreError, UsageError
-from restore.inference.protocols import PROTOCOLS
 from restore.models.bundle import network_class
 from restore.tasks import RestorationTask
 
@@ -100,8 +100,8 @@ class RestoreCLI(LightningCLI):
         if not checkpoint and self.subcommand != "fit" and not config.model.init_args.get("init_from"):
             raise UsageError(f"--ckpt_path: name the checkpoint to {self.subcommand}; without one, weights are random")
         protocol = config.bundle.get("protocol")
-        if protocol and protocol not in PROTOCOLS:
-            raise UsageError(f"bundle.protocol: use one of {', '.join(PROTOCOLS)}, or nothing, not {protocol}")
+        if protocol and protocol not in PROTOCOL_NAMES:
+            raise UsageError(f"bundle.protocol: use one of {', '.join(PROTOCOL_NAMES)}, or nothing, not {protocol}")
         rank_zero_info(f"Precision: {config.trainer.precision} (asked for: {config.precision})")
         config.precision = config.trainer.precision  # what is saved says what the run had, on this computer or another
 

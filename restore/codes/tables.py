@@ -4,29 +4,17 @@ import csv
 import io
 import json
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from restore.codes.encoder import Codes
-from restore.errors import RestoreError, UsageError
+from restore.errors import RestoreError
 
-__all__ = ["CODE_SUFFIXES", "TABLE_SUFFIXES", "check_suffix", "codes_as_bytes", "rounded", "table_as_bytes"]
+__all__ = ["CODE_SUFFIXES", "TABLE_SUFFIXES", "codes_as_bytes", "rounded", "table_as_bytes"]
 
 CODE_SUFFIXES = (".npz", ".parquet")
 TABLE_SUFFIXES = (".csv", ".json")
-
-
-def check_suffix(path: Path, suffixes: Sequence[str]) -> str:
-    """A file name's suffix in lower case.
-
-    Raises:
-        UsageError: It is none of `suffixes`.
-    """
-    if path.suffix.lower() not in suffixes:
-        raise UsageError(f"{path}: this file's name ends in {' or '.join(suffixes)}")
-    return path.suffix.lower()
 
 
 def codes_as_bytes(codes: Codes, about: Mapping[str, Any], suffix: str) -> bytes:

@@ -179,7 +179,7 @@ def _warn_of_copies(training: Sequence[FoundImage], held_out: Sequence[FoundImag
     copies = [
         photo.path
         for photo in held_out
-        if any(filecmp.cmp(photo.path, other, shallow=False) for other in sizes.get(_size(photo.path) or -1, ()))
+        if any(_are_alike(photo.path, other) for other in sizes.get(_size(photo.path) or -1, ()))
     ]
     if copies:
         _log.warning(
@@ -187,6 +187,13 @@ def _warn_of_copies(training: Sequence[FoundImage], held_out: Sequence[FoundImag
             "remove the copies, or validation scores mislead",
             *(option, len(copies), len(held_out), copies[0]),
         )
+
+
+def _are_alike(one: Path, other: Path) -> bool:
+    try:
+        return filecmp.cmp(one, other, shallow=False)
+    except OSError:  # said later, with all that cannot be used
+        return False
 
 
 def _size(path: Path) -> int:

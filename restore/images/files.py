@@ -22,6 +22,7 @@ __all__ = [
     "PlannedImage",
     "check_collisions",
     "check_outputs",
+    "check_suffix",
     "check_target_folder",
     "identity_of",
     "one_of",
@@ -133,6 +134,17 @@ def check_collisions(plans: Sequence[PlannedImage], views: Sequence[str] = ()) -
                     f"{place}: would be a view of {plan.source} and the result of {taken[key]}; restore them to "
                     "different folders, or leave out --compare and --residual"
                 )
+
+
+def check_suffix(path: Path, suffixes: Sequence[str]) -> str:
+    """A file name's suffix in lower case.
+
+    Raises:
+        UsageError: It is none of `suffixes`.
+    """
+    if path.suffix.lower() not in suffixes:
+        raise UsageError(f"{path}: this file's name ends in {' or '.join(suffixes)}")
+    return path.suffix.lower()
 
 
 def check_outputs(photos: Iterable[FoundImage], outputs: Iterable[Path], overwrite: bool) -> None:

@@ -12,8 +12,9 @@ from PIL import Image
 from restore.codes.encoder import Codes
 from restore.codes.maps import MapMethod, draw_map, project
 from restore.codes.sheets import COLOURS, PAPER, Cell, contact_sheet
-from restore.codes.tables import check_suffix, codes_as_bytes, table_as_bytes
+from restore.codes.tables import codes_as_bytes, table_as_bytes
 from restore.errors import RestoreError, UsageError
+from restore.images.files import check_suffix
 
 
 def two_groups(count: int = 40, numbers: int = 60) -> np.ndarray:
