@@ -46,7 +46,7 @@ class SaveBundle(pl.Callback):
 
     def __init__(
         self,
-        dirpath: Path | None = None,
+        dirpath: Path | str | None = None,
         name: str = "unnamed",
         description: str = "",
         protocol: str = "",
@@ -55,7 +55,7 @@ class SaveBundle(pl.Callback):
         guarded: bool = False,
         turned: bool = False,
     ) -> None:
-        self.dirpath = dirpath
+        self.dirpath = None if dirpath is None else Path(dirpath)
         self.name, self.description, self.protocol = name, description, protocol
         self.data, self.licence, self.guarded, self.turned = data, licence, guarded, turned
         self._seconds_before, self._started, self._revision = 0.0, 0.0, ""

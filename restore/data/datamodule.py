@@ -60,10 +60,10 @@ class RestorationDataModule(CorruptingDataModule):
         self,
         corruption: Corruption | None = None,
         evaluation: dict[str, Corruption] | None = None,
-        photos_dir: Path | None = None,
-        val_dir: Path | None = None,
+        photos_dir: Path | str | None = None,
+        val_dir: Path | str | None = None,
         val_share: float = 0.05,
-        test_dir: Path | None = None,
+        test_dir: Path | str | None = None,
         crop_size: int = 128,
         val_crop_size: int = 128,
         batch_size: int = 16,
@@ -81,7 +81,9 @@ class RestorationDataModule(CorruptingDataModule):
         check_at_least("samples_per_epoch", samples_per_epoch, batch_size)
         check_share("val_share", val_share)
         check_share("grey_share", grey_share)
-        self.photos_dir, self.val_dir, self.val_share, self.test_dir = photos_dir, val_dir, val_share, test_dir
+        folders = (None if folder is None else Path(folder) for folder in (photos_dir, val_dir, test_dir))
+        self.photos_dir, self.val_dir, self.test_dir = folders
+        self.val_share = val_share
         self.crop_size, self.val_crop_size = crop_size, val_crop_size
         self.samples_per_epoch, self.grey_share, self.cache_mib = samples_per_epoch, grey_share, cache_mib
         self._train: PhotoStore | None = None

@@ -63,7 +63,7 @@ class ImageSetDataModule(CorruptingDataModule):
     def __init__(
         self,
         kind: Literal["auto"] | ImageSet = "auto",
-        folder: Path | None = None,
+        folder: Path | str | None = None,
         download: bool = False,
         corruption: Corruption | None = None,
         evaluation: dict[str, Corruption] | None = None,
@@ -81,7 +81,8 @@ class ImageSetDataModule(CorruptingDataModule):
         if folder is None and chosen != "digits":
             raise UsageError(f"data.folder: name the folder that holds the files of {chosen}")
         self.kind: ImageSet = chosen
-        self.folder, self.download, self.image_size, self.val_share = folder, download, image_size, val_share
+        self.folder = None if folder is None else Path(folder)
+        self.download, self.image_size, self.val_share = download, image_size, val_share
         self._train: Pictures | None = None
         self._val: Pictures | None = None
         self._test: Pictures | None = None

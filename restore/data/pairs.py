@@ -145,8 +145,8 @@ class PairedDataModule(CorruptingDataModule):
 
     def __init__(
         self,
-        clean_dir: Path,
-        damaged_dir: Path,
+        clean_dir: Path | str,
+        damaged_dir: Path | str,
         val_match: str | None = None,
         val_share: float = 0.1,
         crop_size: int = 160,
@@ -163,7 +163,8 @@ class PairedDataModule(CorruptingDataModule):
         check_at_least("val_crop_size", val_crop_size, 11)
         check_at_least("samples_per_epoch", samples_per_epoch, batch_size)
         check_share("val_share", val_share)
-        self.clean_dir, self.damaged_dir, self.val_match, self.val_share = clean_dir, damaged_dir, val_match, val_share
+        self.clean_dir, self.damaged_dir = Path(clean_dir), Path(damaged_dir)
+        self.val_match, self.val_share = val_match, val_share
         self.crop_size, self.val_crop_size, self.samples_per_epoch = crop_size, val_crop_size, samples_per_epoch
         self.cache_mib = cache_mib
         self._stores: dict[str, PairStore] = {}

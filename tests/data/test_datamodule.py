@@ -232,6 +232,14 @@ def test_photos_over_the_memory_limit_are_decoded_on_demand_with_the_same_result
         assert torch.equal(cached, streamed)
 
 
+def test_folders_may_be_strings(photos: Path) -> None:
+    as_text = RestorationDataModule(
+        photos_dir=str(photos / "a"), val_dir=str(photos / "b"), crop_size=32, val_crop_size=48
+    )
+    as_text.setup("fit")
+    assert as_text.describe()["photos"] == as_text.describe()["validation_photos"] == 4
+
+
 def test_a_folder_that_is_missing_or_empty_is_named(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"data\.photos_dir: .*nowhere is not a folder"):
         module(tmp_path / "nowhere")
