@@ -154,15 +154,16 @@ def bundle_from_checkpoint(checkpoint: Path, folder: Path) -> ModelCard:
         Its card.
 
     Raises:
-        BundleError: The file is not such a checkpoint.
+        BundleError: The file cannot be read, or is not such a checkpoint.
     """
     try:
         content = torch.load(checkpoint, map_location="cpu", weights_only=True)
         card = ModelCard(**content["card"])
         state = content["state_dict"]
-    except (OSError, KeyError, TypeError, RuntimeError, EOFError, pickle.UnpicklingError) as error:
-        reason = str(error).partition("\n")[0]
-        raise BundleError(f"{checkpoint}: not a checkpoint of `restore fit` ({reason})") from error
+    except OSError as error:
+        raise BundleError(f"{checkpoint}: cannot be read ({error.strerror})") from error
+    except (KeyError, TypeError, RuntimeError, EOFError, pickle.UnpicklingError) as error:
+        raise BundleError(f"{checkpoint}: not a checkpoint of `restore fit`") from error
     prefix = "network."
     save_bundle(folder, {k.removeprefix(prefix): v for k, v in state.items() if k.startswith(prefix)}, card)
     network = load_bundle(folder).network

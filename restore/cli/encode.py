@@ -123,8 +123,11 @@ def _check(arguments: argparse.Namespace) -> None:
         raise UsageError(
             "--sheet: shows duplicates and neighbours; give --duplicates FILE or --neighbours PHOTO as well"
         )
-    if arguments.batch < 1:
-        raise UsageError(f"--batch: must be 1 or more, not {arguments.batch}")
+    for option, value in (("batch", arguments.batch), ("count", arguments.count)):
+        if value < 1:
+            raise UsageError(f"--{option}: must be 1 or more, not {value}")
+    if not arguments.limit > 0.0:
+        raise UsageError(f"--limit: must be above 0, not {arguments.limit:g}")
     from restore.images.files import check_suffix
 
     for path, suffixes in _outputs(arguments):

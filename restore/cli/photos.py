@@ -104,6 +104,9 @@ def run(arguments: argparse.Namespace) -> int:
         raise UsageError(f"--workers: must be 1 or more, not {arguments.workers}")
     if arguments.max_megapixels is not None and not 0.0 < arguments.max_megapixels * 1e6 < math.inf:
         raise UsageError(f"--max-megapixels: must be a number above 0, not {arguments.max_megapixels:g}")
+    for option, given in (("--invert-masks", arguments.invert_masks), ("--dilate", arguments.dilate)):
+        if given and arguments.masks is None:
+            raise UsageError(f"{option}: does nothing here; give --masks DIR as well")
     if not arguments.sources and arguments.from_file is None:
         raise UsageError("no photos: name files, folders or patterns, or give a list with --from-file")
     try:

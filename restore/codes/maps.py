@@ -10,10 +10,9 @@ from PIL import Image, ImageDraw
 from restore.codes.sheets import COLOURS, INK, PAPER, font
 from restore.errors import RestoreError, UsageError
 
-__all__ = ["MAP_METHODS", "MapMethod", "draw_map", "project"]
+__all__ = ["MapMethod", "draw_map", "project"]
 
 MapMethod = Literal["pca", "tsne", "umap"]
-MAP_METHODS: tuple[MapMethod, ...] = ("pca", "tsne", "umap")
 
 Pixels = npt.NDArray[np.uint8]
 Points = npt.NDArray[np.float64]

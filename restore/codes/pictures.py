@@ -80,11 +80,6 @@ class PictureSource:
         """The files; none for a set."""
         return [] if isinstance(self._pictures, Pictures) else list(self._pictures)
 
-    @property
-    def has_labels(self) -> bool:
-        """Whether batches say what their pictures show."""
-        return isinstance(self._pictures, Pictures)
-
     def batches(self, batch_size: int = 64, on_failure: OnFailure | None = None) -> Iterator[PictureBatch]:
         """The pictures, in batches of one size each; every call begins anew.
 

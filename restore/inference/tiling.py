@@ -83,8 +83,10 @@ def plan_tiles(height: int, width: int, tile: int, overlap: int, multiple: int =
         The tiles.
 
     Raises:
-        UsageError: The tile is too small to hold its overlap.
+        UsageError: The overlap is negative, or the tile too small to hold it.
     """
+    if overlap < 0:
+        raise UsageError(f"overlap: must be 0 or more pixels, not {overlap}")
     overlap = math.ceil(overlap / multiple) * multiple
     if tile < 2 * overlap + multiple:
         raise UsageError(

@@ -92,7 +92,7 @@ class UNet(RestorationNetwork):
         inputs = prepare_inputs(image, mask, self.channels, self.fill)
         if self.finds_blur:
             inputs = self._sharpen(inputs, blur)
-        x = self.head(F.pixel_unshuffle(pad_to_multiple(inputs, self.size_multiple), _SHUFFLE))
+        x = self._first(F.pixel_unshuffle(pad_to_multiple(inputs, self.size_multiple), _SHUFFLE))
         skips: list[Tensor] = []
         for blocks, shrink in zip(self.down, self.shrink, strict=True):
             x = blocks(x)
@@ -115,6 +115,16 @@ class UNet(RestorationNetwork):
             "fill": self.fill,
             "deconvolve": self.finds_blur,
         }
+
+    def _first(self, folded: Tensor) -> Tensor:
+        """The first convolution."""
+        kind = folded.device.type
+        if not (self.finds_blur and torch.is_autocast_enabled(kind)):
+            return self.head(folded)  # type: ignore[no-any-return]  # modules are untyped when called
+        # In float32: a tile undoes the blur a little differently, of which bfloat16 would make whole steps.
+        with torch.autocast(kind, enabled=False):
+            x: Tensor = self.head(folded.float())
+        return x.to(torch.get_autocast_dtype(kind))
 
     def _sharpen(self, inputs: Tensor, blur: Blur | None) -> Tensor:
         """What the network starts from, the mask, and what it sees beside them."""

@@ -216,9 +216,9 @@ def test_the_average_has_the_layout_of_the_weights(tmp_path: Path) -> None:
 
 def test_what_is_no_checkpoint_is_refused_by_name(tmp_path: Path) -> None:
     torch.save({"state_dict": {}}, tmp_path / "other.ckpt")
-    for name in ("other.ckpt", "missing.ckpt"):
-        with pytest.raises(BundleError, match=f"{name}: not a checkpoint"):
-            bundle_from_checkpoint(tmp_path / name, tmp_path / "bundle")
+    for name, reason in (("other", "not a checkpoint of `restore fit`"), ("missing", r"cannot be read \(No such file")):
+        with pytest.raises(BundleError, match=f"{name}.ckpt: {reason}"):
+            bundle_from_checkpoint(tmp_path / f"{name}.ckpt", tmp_path / "bundle")
     assert not (tmp_path / "bundle").exists()
 
 

@@ -83,6 +83,12 @@ def test_digits_are_named_by_their_number(tmp_path: Path, capsys: pytest.Capture
         (["in", "--bundle", "b", "--plot", "m.png", "--count", "5"], "give --neighbours PHOTO as", ExitCode.USAGE),
         (["in", "--bundle", "b", "--plot", "m.png"], "a map needs 4 pictures or more", ExitCode.USAGE),
         (["in", "--bundle", "b", "--out", "c.npz", "--batch", "0"], "--batch: must be 1 or more", ExitCode.USAGE),
+        (
+            ["in", "--bundle", "b", "--neighbours", "x.png", "--count", "0"],
+            "--count: must be 1 or more",
+            ExitCode.USAGE,
+        ),
+        (["in", "--bundle", "b", "--duplicates", "d.csv", "--limit", "0"], "--limit: must be above 0", ExitCode.USAGE),
         (["in", "--bundle", "b", "--out", "c.npz", "--size", "0"], "size: must be 1 or more", ExitCode.USAGE),
     ],
 )

@@ -84,6 +84,8 @@ def test_a_dry_run_keeps_to_the_limit(command: list[str], capsys: pytest.Capture
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
+        (["--dilate", "2"], "--dilate: does nothing here; give --masks DIR as well"),
+        (["--invert-masks"], "--invert-masks: does nothing here; give --masks DIR as well"),
         (["--max-megapixels", "inf"], "--max-megapixels: must be a number above 0, not inf"),
         (["--max-megapixels", "nan"], "--max-megapixels: must be a number above 0, not nan"),
         (["--max-megapixels", "0"], "--max-megapixels: must be a number above 0, not 0"),

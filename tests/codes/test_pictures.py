@@ -45,7 +45,6 @@ def test_photos_keep_their_size_and_their_order_and_know_no_labels(tmp_path: Pat
     assert {batch.labels for batch in batches} == {None}
     assert torch.equal(batches[0].images[0], to_float(decode(tmp_path / "a" / "00.png").pixels))
     assert [batch.names for batch in source.batches(2)] == [batch.names for batch in batches]
-    assert not source.has_labels
 
 
 def test_a_size_makes_squares_of_all_photos_with_nothing_cut_away(tmp_path: Path) -> None:

@@ -43,6 +43,8 @@ def test_plans_hold_for_many_sizes_of_tile_and_overlap() -> None:
 def test_a_tile_that_cannot_hold_its_overlap_is_refused() -> None:
     with pytest.raises(UsageError, match="at least 104 pixels for an overlap of 48"):
         plan_tiles(500, 500, tile=96, overlap=48, multiple=8)
+    with pytest.raises(UsageError, match="overlap: must be 0 or more pixels, not -64"):
+        plan_tiles(500, 500, tile=512, overlap=-64)
 
 
 @pytest.mark.parametrize(("height", "width"), AWKWARD)

@@ -42,12 +42,12 @@ with torch.random.fork_rng(devices=[]):
     NETWORKS["variational"] = VariationalAutoencoder((4, 8), code_channels=3, pool=2)
 
 every_network = pytest.mark.parametrize("network", NETWORKS.values(), ids=NETWORKS.keys())
-colour_networks = pytest.mark.parametrize("network", [n for n in NETWORKS.values() if n.config()["channels"] == 3])
+colour_networks = pytest.mark.parametrize("network", [n for n in NETWORKS.values() if n.channels == 3])
 
 
 def inputs(network: RestorationNetwork, height: int = 21, width: int = 26, grey: bool = False) -> tuple[Tensor, Tensor]:
     generator = generator_for("models", height, width)
-    channels = 1 if grey or network.config()["channels"] == 1 else 3
+    channels = 1 if grey or network.channels == 1 else 3
     image = torch.rand(2, channels, height, width, generator=generator) * 1.4 - 0.2
     return image, (torch.rand(2, 1, height, width, generator=generator) < 0.2).float()
 
@@ -158,7 +158,7 @@ def test_crops_at_multiples_of_the_size_multiple_line_up_with_the_whole(name: st
 
 @every_network
 def test_inputs_that_cannot_be_meant_are_refused(network: RestorationNetwork) -> None:
-    channels = network.config()["channels"]
+    channels = network.channels
     image, mask = torch.rand(2, 3, 8, 9), torch.zeros(2, 1, 8, 9)
     with pytest.raises(ValueError, match=f"image: needs 1 or {channels} channels, not 4"):
         network(torch.rand(2, 4, 8, 9), mask)
