@@ -112,6 +112,6 @@ class SsimLoss(nn.Module):
 
 
 def _positive(epsilon: float) -> float:
-    if epsilon <= 0:
-        raise UsageError(f"epsilon: must be above 0, not {epsilon:g}")
+    if not 0.0 < epsilon < math.inf:
+        raise UsageError(f"epsilon: must be finite and above 0, not {epsilon:g}")
     return epsilon

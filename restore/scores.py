@@ -33,6 +33,9 @@ def psnr(restored: Tensor, clean: Tensor) -> Tensor:
 
     Returns:
         `(B,)` float32, in dB, at most `MAX_PSNR`.
+
+    Raises:
+        ValueError: The shapes differ.
     """
     return _decibels(mse(restored, clean))
 
@@ -46,7 +49,11 @@ def mse(restored: Tensor, clean: Tensor) -> Tensor:
 
     Returns:
         `(B,)` float32, in [0, 1].
+
+    Raises:
+        ValueError: The shapes differ.
     """
+    _check_alike(restored, clean)
     return (quantise(restored) - quantise(clean)).square().flatten(1).mean(dim=1)
 
 
@@ -60,7 +67,11 @@ def hole_psnr(restored: Tensor, clean: Tensor, mask: Tensor) -> Tensor:
 
     Returns:
         `(B,)` float32, in dB; NaN for an image without a hole.
+
+    Raises:
+        ValueError: The shapes differ.
     """
+    _check_alike(restored, clean)
     hole = (mask > 0.5).expand_as(clean)
     error = (quantise(restored) - quantise(clean)).square() * hole
     return _decibels(error.flatten(1).sum(dim=1) / hole.flatten(1).sum(dim=1))
@@ -81,8 +92,9 @@ def ssim(restored: Tensor, clean: Tensor) -> Tensor:
         `(B,)` float32, at most 1.
 
     Raises:
-        ValueError: A side is shorter than the window.
+        ValueError: A side is shorter than the window, or the shapes differ.
     """
+    _check_alike(restored, clean)
     if min(clean.shape[-2:]) < MIN_SSIM_SIDE:
         size = f"{clean.shape[-2]} x {clean.shape[-1]}"
         raise ValueError(f"SSIM needs images of at least {MIN_SSIM_SIDE} x {MIN_SSIM_SIDE} pixels, not {size}")
@@ -124,6 +136,12 @@ def similarity_map(x: Tensor, y: Tensor) -> Tensor:
     luminance = (2 * mean_x * mean_y + _SSIM_C1) / (mean_x**2 + mean_y**2 + _SSIM_C1)
     structure = (2 * covariance + _SSIM_C2) / (variance_x + variance_y + _SSIM_C2)
     return luminance * structure
+
+
+def _check_alike(restored: Tensor, clean: Tensor) -> None:
+    """Broadcasting would give a score, of something else."""
+    if restored.shape != clean.shape:
+        raise ValueError(f"scores need images of one shape, not {tuple(restored.shape)} and {tuple(clean.shape)}")
 
 
 def _decibels(error: Tensor) -> Tensor:

@@ -34,9 +34,9 @@ def test_the_gradient_is_finite_at_equality() -> None:
 
 
 @pytest.mark.parametrize("loss", [CharbonnierLoss, PsnrLoss])
-@pytest.mark.parametrize("epsilon", [0.0, -1.0])
+@pytest.mark.parametrize("epsilon", [0.0, -1.0, float("nan")])
 def test_an_epsilon_that_is_not_positive_is_refused(loss: type[CharbonnierLoss | PsnrLoss], epsilon: float) -> None:
-    with pytest.raises(UsageError, match="epsilon: must be above 0"):
+    with pytest.raises(UsageError, match="epsilon: must be finite and above 0"):
         loss(epsilon)
 
 

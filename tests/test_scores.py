@@ -9,7 +9,7 @@ import torch
 from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 from torch import Tensor
 
-from restore.scores import MAX_PSNR, hole_psnr, psnr, ssim
+from restore.scores import MAX_PSNR, hole_psnr, mse, psnr, ssim
 from restore.seeds import generator_for
 from tests.helpers.photos import damaged_pair as pair
 
@@ -84,6 +84,14 @@ def test_ssim_refuses_images_that_are_smaller_than_its_window() -> None:
     with pytest.raises(ValueError, match="at least 11 x 11 pixels, not 10 x 40"):
         ssim(torch.rand(1, 1, 10, 40), torch.rand(1, 1, 10, 40))
     assert ssim(torch.zeros(1, 1, 11, 11), torch.zeros(1, 1, 11, 11)).shape == (1,)
+
+
+def test_images_of_two_shapes_have_no_score() -> None:
+    grey, colour = torch.rand(1, 1, 16, 16), torch.rand(1, 3, 16, 16)
+    scores: list[Score] = [psnr, ssim, mse, lambda x, y: hole_psnr(x, y, torch.ones(1, 1, 16, 16))]
+    for score in scores:
+        with pytest.raises(ValueError, match=r"one shape, not \(1, 1, 16, 16\) and \(1, 3, 16, 16\)"):
+            score(grey, colour)
 
 
 def test_hole_psnr_is_the_error_of_the_missing_pixels_alone() -> None:

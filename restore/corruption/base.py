@@ -118,9 +118,12 @@ def check_interval(name: str, interval: Interval, low: float, high: float = floa
     """Return `interval` as a tuple of floats.
 
     Raises:
-        UsageError: Its ends are out of order or outside [low, high].
+        UsageError: It is no pair of numbers, or its ends are out of order or outside [low, high].
     """
-    first, last = (float(end) for end in interval)
+    try:
+        first, last = (float(end) for end in interval)
+    except (TypeError, ValueError) as error:
+        raise UsageError(f"{name}: needs two numbers, (low, high), not {interval!r}") from error
     if not low <= first <= last <= high or math.isinf(last):
         limits = f"{low:g} <= low <= high" + ("" if high == float("inf") else f" <= {high:g}")
         raise UsageError(f"{name}: needs {limits}, not ({first:g}, {last:g})")

@@ -147,10 +147,12 @@ def as_mask(mask: MaskLike, size: tuple[int, int]) -> Tensor:
     """A mask of any kind, checked against the size of its picture: `(1, H, W)` bool, True = missing.
 
     Raises:
-        UsageError: It has another size.
+        UsageError: It has another size, or is no mask at all.
     """
     if isinstance(mask, Image.Image):
         mask = np.asarray(mask.convert("L"))
+    if not isinstance(mask, np.ndarray | Tensor):
+        raise UsageError(f"mask: must be a tensor, an array or a PIL image, not a {type(mask).__name__}")
     tensor = torch.from_numpy(np.require(mask, requirements=["C", "W"])) if isinstance(mask, np.ndarray) else mask
     if tuple(tensor.shape) not in {size, (1, *size)}:
         raise UsageError(f"mask: must be {size} or {(1, *size)} like the image, not {tuple(tensor.shape)}")
@@ -159,5 +161,6 @@ def as_mask(mask: MaskLike, size: tuple[int, int]) -> Tensor:
     elif tensor.is_floating_point():
         missing = tensor > 0.5
     else:
-        missing = tensor > (127 if int(tensor.max()) > 1 else 0)
+        levels = tensor if tensor.dtype == torch.uint8 else tensor.to(torch.int64)  # others cannot tell their maximum
+        missing = levels > (127 if int(levels.max()) > 1 else 0)
     return missing.reshape(1, *size)

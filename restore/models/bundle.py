@@ -212,9 +212,15 @@ def read_card(folder: Path) -> ModelCard:
         if version != FORMAT:
             raise BundleError(f"{path}: has format {version}, and this version of restore reads format {FORMAT}")
         known = {entry.name for entry in fields(ModelCard)}
-        return ModelCard(**{name: value for name, value in content.items() if name in known})
+        card = ModelCard(**{name: value for name, value in content.items() if name in known})
     except (OSError, ValueError, TypeError, AttributeError) as error:
         raise BundleError(f"{path}: not a model card ({error})") from error
+    for name, blank in vars(ModelCard(name="", network={})).items():
+        if not isinstance(getattr(card, name), type(blank)):
+            raise BundleError(
+                f"{path}: not a model card ({name}: {getattr(card, name)!r}, not a {type(blank).__name__})"
+            )
+    return card
 
 
 def load_bundle(name_or_path: str | Path) -> Bundle:
@@ -231,11 +237,10 @@ def load_bundle(name_or_path: str | Path) -> Bundle:
     """
     folder = find_bundle(name_or_path)
     card = read_card(folder)
-    entry = card.network if isinstance(card.network, dict) else {}
-    kind = network_class(str(folder), entry.get("name"))
+    kind = network_class(str(folder), card.network.get("name"))
     try:
         with torch.device("meta"):  # no memory and no random numbers: the weights come below
-            network = kind(**entry.get("config", {}))
+            network = kind(**card.network.get("config", {}))
         data = (folder / WEIGHTS_FILE).read_bytes()
     except (OSError, RuntimeError, TypeError, ValueError) as error:
         raise BundleError(f"{folder}: cannot be loaded ({error})") from error

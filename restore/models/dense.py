@@ -1,6 +1,7 @@
 """Dense autoencoders: every number of the code sees every pixel of its square."""
 
 import itertools
+import math
 from collections.abc import Sequence
 
 import torch
@@ -54,8 +55,8 @@ class DeepAutoencoder(Autoencoder):
             raise UsageError(f"image_size and channels: must be 1 or more, not {image_size} and {channels}")
         if not 0.0 <= dropout < 1.0:
             raise UsageError(f"dropout: must be 0 or more and below 1, not {dropout:g}")
-        if l1 < 0.0 or l2 < 0.0:
-            raise UsageError(f"l1 and l2: must be 0 or more, not {l1:g} and {l2:g}")
+        if not all(0.0 <= value < math.inf for value in (l1, l2)):
+            raise UsageError(f"l1 and l2: must be finite and 0 or more, not {l1:g} and {l2:g}")
         self.widths, self.image_size, self.channels = tuple(widths), image_size, channels
         self.activation, self.code_activation, self.output = activation, code_activation, output
         self.tied, self.dropout, self.l1, self.l2 = tied, dropout, l1, l2

@@ -1,5 +1,6 @@
 """The sparse autoencoder: a code larger than the image, of which little is used at a time."""
 
+import math
 from typing import Literal
 
 import torch
@@ -60,9 +61,9 @@ class SparseAutoencoder(DeepAutoencoder):
     ) -> None:
         if sparsity not in _CODE_ACTIVATIONS:
             raise UsageError(f"sparsity: must be one of {', '.join(_CODE_ACTIVATIONS)}, not {sparsity}")
-        if not 0.0 < target_rate < 1.0 or weight < 0.0:
+        if not 0.0 < target_rate < 1.0 or not 0.0 <= weight < math.inf:
             raise UsageError(
-                f"target_rate: must lie in (0, 1), and weight be 0 or more, not {target_rate:g}, {weight:g}"
+                f"target_rate: must lie in (0, 1), and weight be finite and 0 or more, not {target_rate:g}, {weight:g}"
             )
         if not 1 <= active <= code_size:
             raise UsageError(f"active: must be between 1 and the {code_size} units of the code, not {active}")

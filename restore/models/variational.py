@@ -1,5 +1,6 @@
 """The variational autoencoder: a code that is a distribution, near enough to a normal one to be drawn from."""
 
+import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -75,8 +76,8 @@ class VariationalAutoencoder(ConvolutionalAutoencoder):
         output: Output = "sigmoid",
         beta: float = 1.0,
     ) -> None:
-        if beta < 0.0:
-            raise UsageError(f"beta: must be 0 or more, not {beta:g}")
+        if not 0.0 <= beta < math.inf:
+            raise UsageError(f"beta: must be finite and 0 or more, not {beta:g}")
         super().__init__(widths, code_channels, channels, pool, blocks, enlargement, activation, output)
         self.beta = beta
 

@@ -44,8 +44,8 @@ class Muon(Optimizer):
         momentum: float = 0.95,
         betas: tuple[float, float] = (0.9, 0.999),
     ) -> None:
-        if lr < 0.0 or weight_decay < 0.0:
-            raise UsageError(f"lr and weight_decay: must be 0 or more, not {lr:g} and {weight_decay:g}")
+        if not all(0.0 <= value < math.inf for value in (lr, weight_decay)):
+            raise UsageError(f"lr and weight_decay: must be finite and 0 or more, not {lr:g} and {weight_decay:g}")
         if not all(0.0 <= share < 1.0 for share in (momentum, *betas)):
             raise UsageError(f"momentum and betas: must be 0 or more and below 1, not {momentum:g} and {betas}")
         super().__init__(params, {"lr": lr, "weight_decay": weight_decay, "momentum": momentum, "betas": tuple(betas)})

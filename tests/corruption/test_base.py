@@ -216,6 +216,12 @@ def test_intervals_that_cannot_work_are_refused_by_name(interval: Interval) -> N
     assert check_interval("length_range", (0, 3), 0.0, 3.0) == (0.0, 3.0)
 
 
+@pytest.mark.parametrize("interval", [5.0, (1.0,), (1.0, 2.0, 3.0), "wide", None, (None, 1.0)])
+def test_what_is_no_interval_is_refused_by_name(interval: object) -> None:
+    with pytest.raises(UsageError, match=r"^length_range: needs two numbers, \(low, high\), not "):
+        check_interval("length_range", interval, 0.0)  # type: ignore[arg-type]
+
+
 @pytest.mark.parametrize(
     ("build", "argument"),
     [

@@ -55,7 +55,8 @@ def test_a_compositing_restorer_changes_nothing_but_the_hole() -> None:
     hole = np.zeros((30, 20), bool)
     hole[5:9, 3:8] = True
     ours = restorer(ConstantNetwork(), composites=True)
-    for mask in (hole, hole[None], hole.astype(np.uint8), hole.astype(np.uint8) * 255, Image.fromarray(hole)):
+    numbers = [scale * hole.astype(dtype) for scale, dtype in ((1, "u1"), (255, "u1"), (65535, "u2"), (1.0, "f8"))]
+    for mask in (hole, hole[None], *numbers, Image.fromarray(hole)):
         result = ours.restore(pixels, mask)
         assert np.array_equal(result[~hole], pixels[~hole])
         assert (result[hole] == 64).all()
@@ -130,7 +131,9 @@ def test_a_picture_mode_that_would_lose_something_is_refused() -> None:
         restorer(IdentityNetwork()).restore(Image.new("RGBA", (4, 4)))
 
 
-def test_a_mask_of_another_size_is_refused() -> None:
+def test_a_mask_of_another_size_or_kind_is_refused() -> None:
+    with pytest.raises(UsageError, match="mask: must be a tensor, an array or a PIL image, not a list"):
+        restorer(IdentityNetwork()).restore(torch.rand(3, 8, 8), [[0.0] * 8] * 8)  # type: ignore[call-overload]
     with pytest.raises(UsageError, match="mask: must be"):
         restorer(IdentityNetwork()).restore(torch.rand(3, 8, 8), torch.zeros(8, 9))
 

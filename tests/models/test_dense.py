@@ -97,7 +97,7 @@ def test_dropout_takes_its_share_in_training_only_and_draws_from_the_generator()
         ({"widths": ()}, "widths: needs at least one layer"),
         ({"image_size": 0}, "image_size and channels: must be 1 or more, not 0 and 1"),
         ({"dropout": 1.0}, "dropout: must be 0 or more and below 1"),
-        ({"l2": -1.0}, "l1 and l2: must be 0 or more, not 0 and -1"),
+        ({"l2": -1.0}, "l1 and l2: must be finite and 0 or more, not 0 and -1"),
         ({"activation": "softmax"}, "activation: must be one of elu, gelu, .*, not softmax"),
     ],
 )

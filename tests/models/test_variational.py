@@ -83,5 +83,5 @@ def test_samples_are_pictures_of_normal_codes() -> None:
 
 
 def test_a_negative_weight_is_refused() -> None:
-    with pytest.raises(UsageError, match="beta: must be 0 or more, not -1"):
+    with pytest.raises(UsageError, match="beta: must be finite and 0 or more, not -1"):
         VariationalAutoencoder(beta=-1.0)
