@@ -46,6 +46,11 @@ _MARGIN = 48
 _ROUND_SIDE = 32
 _ROUNDS = 3
 """How often the surroundings are found anew; motion of 15 pixels gains 1.0, 0.6 and 0.2 dB by them."""
+_REACH = 128
+"""Pixels over which the ringing of a filter falls to 1 / e at the slowest, as far as tiles are read: beyond, it would
+carry what is not known of the surroundings into the picture, and make tiles differ."""
+_STEEPNESS_OF_DISC = 1.321
+"""Slope of a disc's response at its first zero, over its radius; that of a path is its length."""
 
 
 class Blur(NamedTuple):
@@ -150,6 +155,9 @@ def deconvolve(image: Tensor, blur: Blur, *cautions: float) -> list[Tensor]:
     response = _response(blur.kernel, size).unsqueeze(1)
     frequencies = _frequencies(size, image.device).clamp(min=1.0 / max(size))
     noise = image.shape[1] * blur.noise.view(-1, 1, 1, 1) * frequencies ** blur.slope.view(-1, 1, 1, 1)
+    # Around a zero of the response, where it is a slope times the distance to it, 1 / response is a resonance.
+    steepness = torch.maximum(blur.length, _STEEPNESS_OF_DISC * blur.radius).view(-1, 1, 1, 1)
+    noise = torch.maximum(noise, (steepness / (2.0 * math.pi * _REACH)).square())
 
     def filtered(picture: Tensor, gain: Tensor) -> Tensor:
         result: Tensor = torch.fft.irfft2(torch.fft.rfft2(picture) * gain, s=size)

@@ -159,6 +159,23 @@ def test_what_lies_beyond_the_borders_is_continued_so_that_they_do_not_ring() ->
     assert error[rim].mean() < 2.0 * error[~rim].mean()
 
 
+@pytest.mark.parametrize(
+    ("blur", "length", "radius"),
+    [(MotionBlur((15.0, 15.0), (0.0, 0.0)), 15.0, 0.0), (DefocusBlur((8.0, 8.0)), 0.0, 8.0)],
+    ids=repr,
+)
+def test_what_one_column_changes_fades_over_128_pixels_however_little_noise_there_is(
+    blur: DefocusBlur | MotionBlur, length: float, radius: float
+) -> None:
+    numbers = (torch.tensor([value]) for value in (0.0, length, radius, 2.8, 1e-5))
+    found = Blur(kernel_of(blur), *numbers)
+    image = torch.zeros(1, 1, 32, 1200)
+    image[..., 100] = 1.0
+    (sharp,) = deconvolve(image, found, 1.0)
+    near, far = (sharp[0, 0, 16, start : start + 100].abs().max() for start in (200, 400))
+    assert 0.0 < far < math.exp(-200 / 128) * near
+
+
 def test_a_network_starts_from_the_deconvolved_picture_where_the_blur_ends_abruptly() -> None:
     network = UNet((8, 16), 1, deconvolve=True)
     for parameter in network.tail.parameters():
