@@ -3,7 +3,6 @@
 import argparse
 import os
 import sys
-import unicodedata
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -96,15 +95,17 @@ def _found(sources: list[Path]) -> "list[FoundImage]":
 
 def _apart(found: "list[FoundImage]", suffix: str) -> "list[FoundImage]":
     """Photos that only their own formats tell apart keep these in their names: a.jpg.png and a.png.png."""
+    from restore.images.files import folded
+
     names = [photo.relative for photo in found]
     while True:
         meeting: dict[str, set[int]] = {}
         for index, name in enumerate(names):
-            meeting.setdefault(_key(name.with_name(name.stem + suffix)), set()).add(index)
+            meeting.setdefault(folded(name.with_name(name.stem + suffix)), set()).add(index)
         longer = {
             index
             for group in meeting.values()
-            if len({_key(found[index].relative) for index in group}) == len(group) > 1
+            if len({folded(found[index].relative) for index in group}) == len(group) > 1
             for index in group
             if names[index] == found[index].relative
         }
@@ -112,11 +113,6 @@ def _apart(found: "list[FoundImage]", suffix: str) -> "list[FoundImage]":
             return [replace(photo, relative=name) for photo, name in zip(found, names, strict=True)]
         for index in longer:
             names[index] = names[index].with_name(names[index].name + suffix)
-
-
-def _key(path: Path) -> str:
-    """What is one name on some system, as `check_collisions` has it."""
-    return unicodedata.normalize("NFC", str(path)).casefold()
 
 
 def _bare(path: Path) -> Path:

@@ -5,6 +5,7 @@ taken from the source as it is, and put around the new pixels.
 """
 
 import io
+import itertools
 import struct
 import zlib
 from collections.abc import Iterable, Iterator
@@ -13,6 +14,7 @@ from typing import BinaryIO
 __all__ = [
     "PNG_SIGNATURE",
     "av1_coding",
+    "colours_by_number",
     "file_boxes",
     "jp2_boxes",
     "jp2_with",
@@ -167,14 +169,31 @@ def file_boxes(file: BinaryIO) -> Iterator[tuple[bytes, int, int]]:
 
 def av1_coding(file: BinaryIO) -> int | None:
     """The byte of an AVIF's configuration with its depth and subsampling; of a film, the first track's."""
+    found = _property(file, b"av1C\x81", 7)  # which is how every one begins
+    return None if found is None else found[6]
+
+
+def _property(file: BinaryIO, mark: bytes, size: int) -> bytes | None:
     for name, start, stop in file_boxes(file):
         if name in {b"meta", b"moov"}:
             file.seek(start)
             content = file.read(min(stop - start, _MAX_CHUNK))
-            place = content.find(b"av1C\x81")  # which is how every one begins
-            if 0 <= place < len(content) - 6:
-                return content[place + 6]
+            place = content.find(mark)
+            if 0 <= place <= len(content) - size:
+                return content[place : place + size]
     return None
+
+
+def colours_by_number(file: BinaryIO) -> list[str]:
+    """What to say of an AVIF or HEIC without a profile whose colours are not sRGB's: its encoder writes these."""
+    found = _property(file, b"colrnclx", 10)
+    number = 1 if found is None else int.from_bytes(found[8:10])  # ITU-T H.273
+    if number in {1, 2}:
+        return []
+    name = "Display P3" if number == 12 else f"primaries {number}"
+    return [
+        f"its colours ({name}) are named by a number, which is not kept: they will be shown as sRGB; convert it first"
+    ]
 
 
 def jp2_boxes(data: bytes) -> Iterator[tuple[bytes, bytes]]:
@@ -196,6 +215,8 @@ def jp2_boxes(data: bytes) -> Iterator[tuple[bytes, bytes]]:
 def jp2_with(data: bytes, icc: bytes | None, dpi: tuple[float, float] | None) -> bytes:
     """A freshly encoded JP2 with a colour profile in place of its enumerated colour space, and with a resolution.
 
+    Of two or four channels, it says that the last is the opacity.
+
     Args:
         data: The JP2.
         icc: The profile, if there is one.
@@ -210,6 +231,10 @@ def jp2_with(data: bytes, icc: bytes | None, dpi: tuple[float, float] | None) ->
         if icc and place >= 4:
             size = struct.unpack_from(">I", body, place - 4)[0]
             body = body[: place - 4] + _box(b"colr", struct.pack(">BBB", 2, 0, 0) + icc) + body[place - 4 + size :]
+        channels = int.from_bytes(body[16:18])  # of the image header, which comes first
+        if channels in {2, 4}:
+            kinds = [(index, 0, index + 1) for index in range(channels - 1)] + [(channels - 1, 1, 0)]
+            body += _box(b"cdef", struct.pack(f">{1 + 3 * channels}H", channels, *itertools.chain(*kinds)))
         if dpi:
             (across, across_by, across_ten), (down, down_by, down_ten) = map(_per_metre, dpi)
             capture = struct.pack(">HHHHbb", down, down_by, across, across_by, down_ten, across_ten)

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import BinaryIO
 
-from PIL import Image
+from PIL import Image, PngImagePlugin
 
 from restore.errors import ImageError, UnreadableImageError
 from restore.images.colour import Array
@@ -37,6 +37,8 @@ MAX_PIXELS = 500_000_000
 warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.")
 # Every size is checked here against the caller's own limit; Pillow's is one for the whole process, and lower.
 Image.MAX_IMAGE_PIXELS = None
+# A PNG's profiles and texts may be larger than the megabyte that Pillow unpacks; together they stay below its 64.
+PngImagePlugin.MAX_TEXT_CHUNK = PngImagePlugin.MAX_TEXT_MEMORY
 # Blocks above 32 MiB go back to the system at once (restore.memory); Pillow's own 16 would stay with each thread.
 Image.core.set_block_size(1 << 26)  # type: ignore[attr-defined]  # not in its stubs, but in its documentation
 

@@ -12,7 +12,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import BinaryIO, Protocol
 
+from restore.images.xmp import places_upright
+
 __all__ = [
+    "EXCHANGED",
     "Directory",
     "Entry",
     "Sliced",
@@ -24,11 +27,15 @@ __all__ = [
     "serialise",
     "table_size",
     "upright",
+    "upright_data",
 ]
 
 ORIENTATION = 0x0112
 _CHILDREN = {0x8769, 0x8825, 0xA005}  # the EXIF, GPS and interoperability directories
 _SIZES = {0x0100: 1, 0x0101: 0, 0xA002: 1, 0xA003: 0}  # tags that repeat width (1) or height (0)
+_AREA, _LOCATION = 0x9214, 0xA214  # of the main subject, in the picture as stored (CIPA DC-008, SubjectArea)
+EXCHANGED = {0x011A: 0x011B, 0x011B: 0x011A, 0xA20E: 0xA20F, 0xA20F: 0xA20E}
+"""Resolutions across and down, of the picture and of the sensor: exchanged by a quarter turn."""
 _TYPE_SIZES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4, 16: 8, 17: 8, 18: 8}
 _SIZED_NUMBERS = {3: "H", 4: "I"}  # the types that the standard has for orientation, width and height
 _MAX_ENTRIES = 4096
@@ -182,8 +189,9 @@ def orientation_of(exif: bytes | None) -> int:
 def upright(exif: bytes, height: int, width: int) -> bytes:
     """An EXIF block for a picture that has been turned upright.
 
-    The orientation becomes 1, sizes that it repeats become those of the picture, and the thumbnail, which shows the
-    picture as it was, is cut off. All other bytes stay where and what they are.
+    The orientation becomes 1; sizes, resolutions and the place of the main subject become those of the upright
+    picture; and the thumbnail, which shows the picture as it was, is cut off. All other bytes stay where and what
+    they are.
 
     Args:
         exif: From the byte-order mark on.
@@ -197,19 +205,50 @@ def upright(exif: bytes, height: int, width: int) -> bytes:
         first = main_directory(exif)
     except (ValueError, struct.error):
         return exif
-    changed = bytearray(exif)
+    orientation, changed = orientation_of(exif), bytearray(exif)
     directories = [first, *(entry.child for entry in first.entries if entry.tag == 0x8769 and entry.child)]
     for directory in directories:
         for entry in directory.entries:
-            code = _SIZED_NUMBERS.get(entry.kind)
-            if code is None or entry.count != 1:
-                continue
-            value = 1 if entry.tag == ORIENTATION else None
-            if entry.tag in _SIZES and _number(entry, directory.order) in {height, width}:
-                value = (height, width)[_SIZES[entry.tag]]
-            if value is not None and value < 1 << 8 * len(entry.data):
-                struct.pack_into(directory.order + code, changed, entry.place, value)
+            other = directory.find(EXCHANGED.get(entry.tag, 0)) if orientation > 4 else None
+            if other is not None and (other.kind, other.count) == (entry.kind, entry.count):
+                data: bytes | None = other.data
+            elif entry.tag == ORIENTATION and entry.count == 1 and entry.kind in _SIZED_NUMBERS:
+                data = struct.pack(directory.order + _SIZED_NUMBERS[entry.kind], 1)
+            else:
+                data = upright_data(entry, directory.order, orientation, height, width)
+            if data is not None:
+                changed[entry.place : entry.place + len(data)] = data
     return bytes(_without_thumbnail(changed, first))
+
+
+def upright_data(entry: Entry, order: str, orientation: int, height: int, width: int) -> bytes | None:
+    """The bytes of a tag for a picture that has been turned upright, as many as before.
+
+    Args:
+        entry: The tag.
+        order: `<` or `>`.
+        orientation: How the picture was stored, 1 to 8.
+        height: Of the upright picture.
+        width: Of the upright picture.
+
+    Returns:
+        Those of a tag that repeats its size, or says where its subject is; None for others.
+    """
+    code = _SIZED_NUMBERS.get(entry.kind)
+    if code is None:
+        return None
+    form = f"{order}{entry.count}{code}"
+    values = list(struct.unpack(form, entry.data))
+    if entry.tag in _SIZES and len(values) == 1 and values[0] in {height, width}:
+        values = [(height, width)[_SIZES[entry.tag]]]
+    elif (entry.tag == _AREA and 2 <= len(values) <= 4) or (entry.tag == _LOCATION and len(values) == 2):
+        stored = (height, width) if orientation > 4 else (width, height)  # its width and height
+        place = places_upright(values[0], values[1], orientation, stored[0] - 1, stored[1] - 1)
+        sides = values[2:][::-1] if orientation > 4 else values[2:]
+        values = [*(max(0, round(value)) for value in place), *sides]
+    else:
+        return None
+    return struct.pack(form, *values) if max(values) < 1 << 8 * (len(entry.data) // entry.count) else None
 
 
 def _without_thumbnail(exif: bytearray, first: Directory) -> bytearray:

@@ -24,6 +24,7 @@ __all__ = [
     "check_outputs",
     "check_suffix",
     "check_target_folder",
+    "folded",
     "identity_of",
     "one_of",
     "plan_outputs",
@@ -99,6 +100,11 @@ def plan_outputs(
     return plans
 
 
+def folded(name: Path | str) -> str:
+    """Equal for what is one name on some system: `Café` in either form of Unicode, `IMG_1.JPG` and `img_1.jpg`."""
+    return unicodedata.normalize("NFC", str(name)).casefold()
+
+
 def check_collisions(plans: Sequence[PlannedImage], views: Sequence[str] = ()) -> None:
     """Refuse a plan by which one file would be written over another.
 
@@ -117,7 +123,7 @@ def check_collisions(plans: Sequence[PlannedImage], views: Sequence[str] = ()) -
             raise OutputError(f"{place}: would replace a source; choose another --out folder")
         if os.path.isdir(place):  # noqa: PTH112  # Path.is_dir raises where a name is too long
             raise OutputError(f"{place}: is a folder where a result should go; choose another --out folder")
-        return unicodedata.normalize("NFC", str(place)).casefold()
+        return folded(place)
 
     for plan in plans:
         key = check(plan.target)

@@ -10,6 +10,7 @@ import numpy as np
 from PIL import Image
 
 from restore.errors import UnsupportedImageError
+from restore.images.containers import colours_by_number
 from restore.images.document import Document, Page, check_size, shown, stamp_of
 from restore.images.exif import directory_at, exif_from, upright
 from restore.images.metadata import Metadata, pillow_metadata
@@ -35,6 +36,7 @@ def inspect_heif(path: Path, file: BinaryIO, max_pixels: int) -> Document:
     fields: dict[str, Any] = pillow_metadata(picture.info, height, width, decoder_turns=True)
     fields["orientation"] = 1
     notes = [f"only the main one of {len(container)} pictures is restored"] if len(container) > 1 else []
+    notes += [] if fields["icc"] else colours_by_number(file)
     metadata = Metadata(**fields, stamp=stamp_of(file), max_pixels=max_pixels)
     return Document(path, "HEIF", path.suffix, 1, height, width, 8, metadata, tuple(notes))
 

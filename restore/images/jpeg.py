@@ -155,6 +155,8 @@ def jpeg_coding(image: Image.Image) -> JpegCoding | None:
     if not layers or any(layer[3] not in tables or max(tables[layer[3]]) > 255 for layer in layers):
         return None
     chosen = [tuple(tables[layer[3]]) for layer in layers]
+    if len(layers) == 4 and image.info.get("adobe_transform") == 2:
+        del chosen[1:]  # of luma and colour differences, and what is written are inks
     while len(chosen) > 1 and chosen[-1] == chosen[-2]:
         chosen.pop()
     factors = [layer[1:3] for layer in layers]

@@ -1,6 +1,5 @@
 """EXIF, ICC, XMP, IPTC, resolution and text: what a file says beside its pixels, kept as bytes."""
 
-import re
 import struct
 import zlib
 from collections.abc import Iterable
@@ -10,6 +9,7 @@ from typing import Any, BinaryIO
 from restore.images.containers import jp2_boxes, jpeg_segments, png_chunks
 from restore.images.exif import orientation_of, upright
 from restore.images.tiff_layout import TiffLayout
+from restore.images.xmp import upright_xmp, without_orientation
 
 __all__ = [
     "EXIF_HEAD",
@@ -28,7 +28,6 @@ __all__ = [
     "jpeg_metadata",
     "pillow_metadata",
     "png_metadata",
-    "upright_xmp",
     "without_thumbnails",
 ]
 
@@ -53,7 +52,6 @@ _LASTING_CHUNKS |= {b"pCAL", b"sCAL", b"sTER"}
 _CODING_BOXES = {b"jP  ", b"ftyp", b"rreq", b"jp2h", b"jp2c", b"free"}
 # XML, further metadata, rights, and labels of these.
 _LASTING_BOXES = {"uuid", "xml ", "uinf", "jp2i", "asoc", "lbl "}
-_XMP_ORIENTATION = re.compile(rb"(tiff:Orientation\s*(?:=\s*[\"']|>)\s*)[2-8](?=\s*[\"'<])")
 _PHOTOSHOP_THUMBNAILS = {0x0409, 0x040C}
 _IPTC_RESOURCE = 0x0404
 
@@ -118,16 +116,6 @@ class Metadata:
     bare: bool = False
 
 
-def upright_xmp(xmp: bytes, turned: bool) -> bytes:
-    """An XMP packet that calls its picture upright where that was turned; nothing else is changed.
-
-    Args:
-        xmp: The packet.
-        turned: Whether the picture is turned; if not, the packet keeps what it says.
-    """
-    return _XMP_ORIENTATION.sub(rb"\g<1>1", xmp) if turned else xmp
-
-
 def iptc_of(photoshop: bytes) -> bytes | None:
     """The IPTC record among Photoshop's resources."""
     return next((data for number, data, _ in _resources(photoshop) if number == _IPTC_RESOURCE), None)
@@ -162,7 +150,7 @@ def jpeg_metadata(file: BinaryIO, height: int, width: int) -> tuple[dict[str, An
         elif marker == 0xE1 and data.startswith(EXIF_HEAD) and not has_exif:
             data, has_exif = EXIF_HEAD + (exif or b""), True
         elif marker == 0xE1 and data.startswith(XMP_HEAD):
-            data = XMP_HEAD + upright_xmp(data[len(XMP_HEAD) :], orientation != 1)
+            data = XMP_HEAD + upright_xmp(data[len(XMP_HEAD) :], orientation, height, width)
             fields["xmp"] = data[len(XMP_HEAD) :]
         elif marker == 0xE2 and data.startswith(b"MPF\0"):
             several = True
@@ -234,12 +222,12 @@ def png_metadata(file: BinaryIO, height: int, width: int) -> tuple[dict[str, Any
             if unit == 1:
                 fields["dpi"] = (across * 0.0254, down * 0.0254)
         elif name == b"iTXt" and data.startswith(XMP_KEYWORD + b"\0\0"):  # not compressed
-            data = upright_xmp(data, orientation != 1)
+            data = upright_xmp(data, orientation, height, width)
             fields["xmp"] = data[len(XMP_KEYWORD) + 3 :].split(b"\0", 2)[-1]
         elif name == b"iTXt" and data.startswith(XMP_KEYWORD + b"\0\1"):
             packet = _inflated(data[len(XMP_KEYWORD) + 3 :].split(b"\0", 2)[-1])
             if packet is not None:
-                fields["xmp"] = upright_xmp(packet, orientation != 1)
+                fields["xmp"] = upright_xmp(packet, orientation, height, width)
                 if fields["xmp"] != packet:
                     data = XMP_KEYWORD + b"\0\0\0\0\0" + fields["xmp"]
         blocks.append((kind.decode("latin-1"), data))
@@ -288,10 +276,13 @@ def pillow_metadata(info: dict[Any, Any], height: int, width: int, decoder_turns
     if orientation > 4:
         height, width = width, height
     xmp, icc = info.get("xmp"), info.get("icc_profile")
+    xmp = xmp if isinstance(xmp, bytes) and xmp else None
+    if xmp is not None:
+        xmp = without_orientation(xmp) if decoder_turns else upright_xmp(xmp, orientation, height, width)
     return {
         "orientation": orientation,
         "exif": exif and upright(exif, height, width),
-        "xmp": upright_xmp(xmp, decoder_turns or orientation != 1) if isinstance(xmp, bytes) and xmp else None,
+        "xmp": xmp,
         "icc": icc if isinstance(icc, bytes) and icc else None,
     }
 

@@ -12,7 +12,7 @@ from PIL import Image, UnidentifiedImageError
 
 from restore.errors import UnreadableImageError, UnsupportedImageError
 from restore.images.colour import Array, as_sixteen, bands, rgb_of_inks, turned
-from restore.images.containers import av1_coding, file_boxes, webp_is_lossless
+from restore.images.containers import av1_coding, colours_by_number, file_boxes, webp_is_lossless
 from restore.images.document import Document, Page, check_size, shown, stamp_of
 from restore.images.formats import format_name
 from restore.images.jpeg import check_jpeg, checked_jpeg, jpeg_coding, jpeg_tail
@@ -170,8 +170,13 @@ def _depth(path: Path, file: BinaryIO, file_format: str) -> _Depth:
                 f"{shown(path)}: JPEG 2000 of {bits} bits a channel; convert it to 8 bits first"
             )
         colours = header.find(b"colr")
-        # By number, and neither sRGB nor grey: Pillow knows how to convert the others, at 8 bits only.
-        if bits > 8 and colours >= 0 and header[colours + 4] == 1 and header[colours + 10] not in {16, 17}:
+        # By number, and neither sRGB nor grey: Pillow knows how to convert inks and YCC, at 8 bits only.
+        known = {12, 16, 17, 18} if bits == 8 else {16, 17}
+        if (
+            colours >= 0
+            and header[colours + 4] == 1
+            and int.from_bytes(header[colours + 7 : colours + 11]) not in known
+        ):
             raise UnsupportedImageError(
                 f"{shown(path)}: JPEG 2000 of {bits} bits a channel that is neither grey nor RGB; convert it first"
             )
@@ -217,6 +222,7 @@ def _metadata(file: BinaryIO, image: Image.Image, file_format: str) -> tuple[dic
         elif file_format == "AVIF":
             coding = av1_coding(file) or 0
             code = coding >> 2 & 7  # monochrome, and half the chroma across and down
+            notes = [] if fields["icc"] else colours_by_number(file)
             fields["chroma"] = "4:0:0" if code & 4 else {3: "4:2:0", 2: "4:2:2"}.get(code, "4:4:4")
         elif comment := image.info.get("comment"):
             fields["blocks"] = (("comment", bytes(comment)),)

@@ -12,9 +12,10 @@ from tifffile import PHOTOMETRIC
 from restore.errors import UnreadableImageError, UnsupportedImageError
 from restore.images.document import Document, Page, check_size, shown, stamp_of
 from restore.images.exif import SlicedFile, directory_at, exif_from, upright
-from restore.images.metadata import Metadata, upright_xmp, without_thumbnails
+from restore.images.metadata import Metadata, without_thumbnails
 from restore.images.tiff_layout import COLOURS, EXIF_TAGS, TiffLayout
 from restore.images.tiff_pixels import page_from
+from restore.images.xmp import upright_xmp
 
 __all__ = ["inspect", "read"]
 
@@ -192,7 +193,7 @@ def _metadata(first: TiffLayout, layouts: list[TiffLayout]) -> dict[str, Any]:
         "orientation": first.orientation,
         "exif": exif and upright(exif, *first.upright_size),
         "icc": blob.get(34675),
-        "xmp": upright_xmp(xmp, first.orientation != 1) if xmp else None,
+        "xmp": upright_xmp(xmp, first.orientation, *first.upright_size) if xmp else None,
         "photoshop": without_thumbnails(blob.get(34377, b"")) or None,
         "iptc": blob.get(33723),
         "dpi": _dpi(first),

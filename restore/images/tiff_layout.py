@@ -1,11 +1,10 @@
 """How the pages of a TIFF are laid out: their tags, and which of them still hold for restored pixels."""
 
-import struct
 from dataclasses import dataclass, replace
 
 from tifffile import PHOTOMETRIC
 
-from restore.images.exif import Directory, Entry
+from restore.images.exif import EXCHANGED, Directory, Entry, upright_data
 
 __all__ = ["CODING_TAGS", "COLOURS", "EXIF_TAGS", "POINTER_TAGS", "TiffLayout", "foreign_tags", "kept_entries"]
 
@@ -103,12 +102,12 @@ class TiffLayout:
         )
 
 
-def kept_entries(layout: TiffLayout, same_colours: bool) -> tuple[tuple[Entry, ...], list[str]]:
+def kept_entries(layout: TiffLayout, same_values: bool) -> tuple[tuple[Entry, ...], list[str]]:
     """The tags that hold for the restored page too.
 
     Args:
         layout: Of the page as it was.
-        same_colours: Whether it goes out in the same kind of colours.
+        same_values: Whether it goes out in the same kind of colours, of the same depth.
 
     Returns:
         The tags, and notes on what is left out.
@@ -121,13 +120,12 @@ def kept_entries(layout: TiffLayout, same_colours: bool) -> tuple[tuple[Entry, .
         if entry.tag in _STALE_TAGS:
             notes.append(_STALE_TAGS[entry.tag])
             continue
-        if (entry.tag in _PLACE_TAGS and turned) or (entry.tag in _TONE_TAGS and not same_colours):
+        if (entry.tag in _PLACE_TAGS and turned) or (entry.tag in _TONE_TAGS and not same_values):
             lost.append(entry.tag)
             continue
-        kept.append(replace(entry, child=_upright_sizes(entry.child, layout)) if entry.child else entry)
+        kept.append(replace(entry, child=_upright_child(entry.child, layout)) if entry.child else entry)
     if layout.orientation > 4:
-        exchanged = {282: 283, 283: 282}
-        kept = [replace(entry, tag=exchanged.get(entry.tag, entry.tag)) for entry in kept]
+        kept = [replace(entry, tag=EXCHANGED.get(entry.tag, entry.tag)) for entry in kept]
     if layout.directory.find(330) is not None:
         lost.append(330)
     if lost:
@@ -141,13 +139,10 @@ def foreign_tags(layout: TiffLayout) -> list[int]:
     return [entry.tag for entry in layout.directory.entries if entry.tag not in known]
 
 
-def _upright_sizes(directory: Directory, layout: TiffLayout) -> Directory:
-    height, width = layout.upright_size
+def _upright_child(directory: Directory, layout: TiffLayout) -> Directory:
     entries = []
     for entry in directory.entries:
-        size = {0xA002: width, 0xA003: height}.get(entry.tag)
-        code = {3: "H", 4: "I"}.get(entry.kind)
-        if size is not None and code is not None and entry.count == 1 and size < 1 << 8 * len(entry.data):
-            entry = replace(entry, data=struct.pack(directory.order + code, size))
-        entries.append(entry)
+        data = upright_data(entry, directory.order, layout.orientation, *layout.upright_size)
+        tag = EXCHANGED.get(entry.tag, entry.tag) if layout.orientation > 4 else entry.tag
+        entries.append(replace(entry, tag=tag, data=entry.data if data is None else data))
     return replace(directory, entries=tuple(entries))

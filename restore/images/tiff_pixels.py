@@ -16,6 +16,7 @@ from restore.images.colour import Array, as_sixteen, bands, rgb_of_inks, straigh
 from restore.images.document import Page, shown
 from restore.images.png import checked_png
 from restore.images.tiff_layout import COLOURS, TiffLayout
+from restore.images.tiff_pieces import check_pieces, places_of
 
 __all__ = ["page_from"]
 
@@ -36,7 +37,8 @@ def page_from(path: Path, file: BinaryIO, page: tifffile.TiffPage, layout: TiffL
         Exception: Whatever the decoder raises; `restore.images.document.reading` knows what.
     """
     if layout.needs_libtiff:
-        samples = _through_libtiff(file, page.index, layout)
+        check_pieces(page, layout)
+        samples = _through_libtiff(file, page.index)
         colours = samples.shape[2]
     else:
         samples = _samples(path, page, layout)
@@ -73,13 +75,7 @@ def _samples(path: Path, page: tifffile.TiffPage, layout: TiffLayout) -> Array:
     dtype = page.dtype
     if dtype is None:
         raise UnsupportedImageError(f"{shown(path)}: {layout.bits} bits a channel are not supported")
-    expected = math.prod(page.chunked)
-    if len(page.dataoffsets) < expected or len(page.databytecounts) < expected:
-        raise EOFError("strips or tiles are missing")
-    end = page.parent.filehandle.size
-    pieces = list(zip(page.dataoffsets[:expected], page.databytecounts[:expected], strict=True))
-    if any(not offset or not count or offset + count > end for offset, count in pieces):
-        raise EOFError("strips or tiles are missing")
+    pieces = places_of(page)
     rows, columns = layout.tile or (min(layout.rows_per_strip, layout.height), layout.width)
     if rows * columns > 4 * max(layout.height * layout.width, 1 << 20):
         raise ValueError("tiles much larger than the picture")
@@ -106,16 +102,16 @@ def _samples(path: Path, page: tifffile.TiffPage, layout: TiffLayout) -> Array:
     return samples
 
 
-def _through_libtiff(file: BinaryIO, number: int, layout: TiffLayout) -> Array:
-    """`(H, W, samples)` with colours as libtiff gives them: black is 0, and YCbCr is RGB."""
+def _through_libtiff(file: BinaryIO, number: int) -> Array:
+    """`(H, W, samples)` as stored, with colours as libtiff gives them: black is 0, and YCbCr is RGB."""
     file.seek(0)
     with Image.open(file, formats=["TIFF"]) as image:
         image.seek(number)
         mode = {"1": "L", "L": "L", "P": "P", "RGB": "RGB", "YCbCr": "RGB", "CMYK": "CMYK"}.get(image.mode)
         if mode is None:
             raise UnsupportedImageError(f"a TIFF of kind {image.mode}")
-        seen = image.getexif().get(0x0112, 1)
-        image.load()  # turns it upright, if the orientation is of the usual type
+        seen = image.getexif().get(0x0112, 1)  # of XMP, where the tag is missing
+        image.load()  # turns it upright by that
         width, height = image.size
         samples = np.empty((height, width, len(Image.new(mode, (1, 1)).getbands())), np.uint8)
         for rows in bands(height):
@@ -123,9 +119,7 @@ def _through_libtiff(file: BinaryIO, number: int, layout: TiffLayout) -> Array:
             samples[rows] = np.asarray(band if band.mode == mode else band.convert(mode)).reshape(
                 -1, width, samples.shape[2]
             )
-    return turned(
-        samples, {6: 8, 8: 6}.get(layout.orientation, layout.orientation) if seen == layout.orientation else 1
-    )
+    return turned(samples, {6: 8, 8: 6}.get(int(seen), int(seen)) if seen in range(1, 9) else 1)
 
 
 def _beyond(samples: Array, layout: TiffLayout) -> tuple[Array | None, Array | None]:

@@ -13,8 +13,9 @@ from restore.images.colour import Array, bands, inks_from, palette_of, premultip
 from restore.images.document import Document, Page
 from restore.images.exif import Directory, Entry, SlicedFile, directory_at, main_directory, serialise, table_size
 from restore.images.fitting import foreign
-from restore.images.metadata import STALE_THUMBNAIL, iptc_of, upright_xmp, without_thumbnails
+from restore.images.metadata import STALE_THUMBNAIL, iptc_of, without_thumbnails
 from restore.images.tiff_layout import CODING_TAGS, TiffLayout, kept_entries
+from restore.images.xmp import upright_xmp
 
 __all__ = ["write_tiff"]
 
@@ -54,7 +55,7 @@ def write_tiff(document: Document, pages: Iterable[Page], quality: int | None) -
             same = _write_page(writer, page, layout, quality, notes)
             kept, stale = kept_entries(layout, same) if layout else (_entries_from(document, order, notes), [])
             if layout is not None and layout.orientation != 1:
-                kept = _upright(kept)
+                kept = _upright(kept, layout)
             entries.append(_without_thumbnails(kept, notes))
             if any(entry.child is not None and entry.child.find(_MAKER_NOTE) for entry in kept):
                 notes.append(_MOVED_MAKER_NOTE)
@@ -85,7 +86,7 @@ def _write_page(
     quality: int | None,
     notes: list[str],
 ) -> bool:
-    """Write the pixels; whether they are in the same kind of colours as the source's."""
+    """Write the pixels; whether their values mean what the source's did: in the same colours and depth."""
     options: dict[str, Any] = {"metadata": None, "software": False, "contiguous": False, "buffersize": _AT_A_TIME}
     pixels, photometric, same = _coloured(page, layout, options, notes)
     alpha, extra, kinds = page.alpha, page.extra, list[int]()
@@ -122,7 +123,7 @@ def _write_page(
     else:  # of a whole array it would make a copy
         parts = (part[rows] for part in (samples if planar else [samples]) for rows in bands(len(part)))
         writer.write(parts, shape=samples.shape, dtype=samples.dtype, photometric=photometric, **options)
-    return same
+    return same and (layout is None or layout.bits == (1 if samples.dtype == np.bool_ else 8 * samples.dtype.itemsize))
 
 
 def _coloured(
@@ -210,10 +211,12 @@ def _entries_from(document: Document, order: str, notes: list[str]) -> tuple[Ent
     return tuple(entries.values())
 
 
-def _upright(entries: Iterable[Entry]) -> tuple[Entry, ...]:
-    return tuple(
-        replace(entry, data=upright_xmp(entry.data, turned=True)) if entry.tag == 700 else entry for entry in entries
-    )
+def _upright(entries: Iterable[Entry], layout: TiffLayout) -> tuple[Entry, ...]:
+    def turned(xmp: Entry) -> Entry:
+        data = upright_xmp(xmp.data, layout.orientation, *layout.upright_size)
+        return replace(xmp, data=data, count=xmp.count + len(data) - len(xmp.data))
+
+    return tuple(turned(entry) if entry.tag == 700 and entry.kind in {1, 2, 7} else entry for entry in entries)
 
 
 def _without_thumbnails(entries: Iterable[Entry], notes: list[str]) -> tuple[Entry, ...]:

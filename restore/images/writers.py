@@ -173,8 +173,12 @@ def _write_png(job: _Job) -> bytes:
         data = imagecodecs.png_encode(_planes(job.page), level=6)
     chunks: list[tuple[bytes, bytes]] = []
     if job.document.format == "PNG":
+        depth, colour_type = data[24], data[25]
+        same = colour_type == job.metadata.colour_type and (colour_type == 3 or depth == job.document.bits)
+        stale = set[str]() if same else {"bKGD", "sBIT"}  # both are in the values of the pixels as stored
+        stale |= {"bKGD"} if colour_type == 3 else set()  # a palette is sorted anew
         for name, block in job.metadata.blocks:
-            if name in {"bKGD", "sBIT"} and data[25] != job.metadata.colour_type:
+            if name in stale:
                 job.notes.append(f"the PNG chunk {name} no longer holds and is left out")
             elif name != "tRNS":
                 chunks.append((name.encode("latin-1"), block))

@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from restore.errors import UsageError
 from restore.images.codec import READABLE_SUFFIXES, read_opaque
+from restore.images.files import folded
 
 __all__ = ["MaskFolder"]
 
@@ -54,11 +55,14 @@ class MaskFolder:
         if not place.parent.is_dir():
             return None
         masks = _masks_in(place.parent, place.parent.stat().st_mtime_ns)
-        found = sorted(path for stem in {relative.stem, relative.name} for path in masks.get(stem, ()))
-        exact = [path for path in found if path.stem == relative.name] or found
-        if len(exact) > 1:
-            raise UsageError(f"{place.parent}: {exact[0].name} and {exact[1].name} are both masks of {relative}")
-        return exact[0] if exact else None
+        for wanted in (relative.name, relative.stem):
+            alike = sorted(masks.get(folded(wanted), ()))
+            found = [path for path in alike if path.stem == wanted] or alike
+            if len(found) > 1:
+                raise UsageError(f"{place.parent}: {found[0].name} and {found[1].name} are both masks of {relative}")
+            if found:
+                return found[0]
+        return None
 
     def read(self, path: Path, size: tuple[int, int]) -> tuple[npt.NDArray[np.bool_], list[str]]:
         """Read a mask.
@@ -107,9 +111,9 @@ class MaskFolder:
 
 @lru_cache(maxsize=16)
 def _masks_in(folder: Path, _modified_ns: int) -> dict[str, list[Path]]:
-    """Files by stem: listed once for all pictures of a folder, and again when something was added or taken away."""
+    """Files by folded stem, listed once for all pictures of a folder, and again when one was added or taken away."""
     masks: dict[str, list[Path]] = {}
     for path in folder.iterdir():
         if path.suffix.lower() in READABLE_SUFFIXES:
-            masks.setdefault(path.stem, []).append(path)
+            masks.setdefault(folded(path.stem), []).append(path)
     return masks

@@ -11,6 +11,7 @@ import numpy.typing as npt
 from restore.errors import UnreadableImageError, UsageError
 from restore.images.document import MAX_PIXELS, Document, Encoded, Page, shown
 from restore.images.files import PlannedImage
+from restore.images.formats import FORMATS
 from restore.inference.damage import Damage
 from restore.inference.journal import SourceState, state_of
 from restore.inference.masks import MaskFolder
@@ -159,7 +160,11 @@ class Job:
 
     def needs_encoding(self, quality: int | None) -> bool:
         """Whether another format or quality was asked for, so that not even a clean picture can stay as it is."""
-        return quality is not None or self.plan.source.suffix.lower() != self.plan.target.suffix.lower()
+        before, after = (path.suffix.lower() for path in (self.plan.source, self.plan.target))
+        if quality is not None or before == after:
+            return quality is not None
+        name = FORMATS.get(after)  # .jpeg and .jpg are one; of the others, suffixes tell kinds apart
+        return name not in {"JPEG", "TIFF"} or self.document is None or self.document.format != name
 
     def success(self, quality: int | None) -> Literal["restored", "copied", "converted"]:
         """What its result is, once it is written."""

@@ -13,6 +13,7 @@ import numpy.typing as npt
 import pytest
 import tifffile
 from PIL import Image
+from PIL.JpegImagePlugin import JpegImageFile
 
 from restore.images.codec import bleed_under_alpha, encode_document, open_document, read_pages
 from tests.helpers.documents import few_bits_png, noise, opened, pillow, returned
@@ -217,3 +218,17 @@ def test_black_and_white_with_a_transparent_colour_keeps_both(suffix: str, tmp_p
     np.testing.assert_array_equal(page.alpha, np.where(visible, 255, 0))
     assert (page.pixels[visible] >= 250).all()
     assert any("alpha channel" in note or "no grey" in note for note in encoded.notes)
+
+
+def test_the_tables_of_colour_differences_are_not_those_of_inks(tmp_path: Path) -> None:
+    """Photoshop stores CMYK as luma, two colour differences and black."""
+    inks = np.array(Image.fromarray(noise()).convert("CMYK"))
+    inks[..., 3] = inks[..., 0] // 2
+    data = imagecodecs.jpeg8_encode(255 - inks, level=75, colorspace="CMYK", outcolorspace="YCCK", subsampling="444")
+    (path := tmp_path / "a.jpg").write_bytes(data)
+    _, _, encoded = returned(path)
+    with Image.open(path) as before, Image.open(io.BytesIO(encoded.data)) as after:
+        assert isinstance(before, JpegImageFile)
+        assert isinstance(after, JpegImageFile)
+        assert (before.info["adobe_transform"], len(before.quantization)) == (2, 2)
+        assert (after.mode, after.quantization) == ("CMYK", {0: before.quantization[0]})

@@ -1,4 +1,4 @@
-"""JPEG 2000: what stands around its pixels."""
+"""JPEG 2000 and AVIF: what stands around their pixels."""
 
 import struct
 from pathlib import Path
@@ -8,6 +8,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from restore.errors import UnsupportedImageError
+from restore.images.codec import open_document
 from restore.images.containers import jp2_with
 from tests.helpers.documents import noise, opened, returned
 
@@ -42,3 +44,37 @@ def test_a_bare_jpeg_2000_codestream_stays_one(tmp_path: Path) -> None:
     assert returned(path, ".jp2")[-1].data[4:8] == b"jP  ", "a file under another name"
     with opened(encoded) as image:
         np.testing.assert_array_equal(np.asarray(image), noise())
+
+
+@pytest.mark.parametrize("mode", ["LA", "RGBA"])
+def test_the_opacity_is_called_so(mode: str, tmp_path: Path) -> None:
+    pixels = noise(channels=len(mode))
+    channels = range(len(mode))
+    Image.fromarray(pixels, mode).save(path := tmp_path / "a.jp2", irreversible=False)
+    encoded = returned(path)[2]
+    kinds = b"".join(struct.pack(">HHH", n, *((0, n + 1) if n + 1 < len(mode) else (1, 0))) for n in channels)
+    assert struct.pack(">4sH", b"cdef", len(mode)) + kinds in encoded.data
+    with opened(encoded) as image:
+        np.testing.assert_array_equal(np.asarray(image), pixels)
+
+
+@pytest.mark.parametrize("number", [14, 20, 21])
+def test_colours_that_would_be_taken_for_srgb_are_refused(number: int, tmp_path: Path) -> None:
+    Image.fromarray(noise()).save(path := tmp_path / "a.jp2")
+    data = bytearray(path.read_bytes())
+    place = data.index(b"colr") + 7
+    data[place : place + 4] = number.to_bytes(4)
+    path.write_bytes(data)
+    with pytest.raises(UnsupportedImageError, match="neither grey nor RGB; convert it first"):
+        open_document(path)
+
+
+def test_an_avif_with_colours_by_number_alone_says_what_becomes_of_them(tmp_path: Path) -> None:
+    Image.fromarray(noise()).save(path := tmp_path / "a.avif", quality=90)
+    assert open_document(path).notes == ()
+    data = bytearray(path.read_bytes())
+    place = data.index(b"nclx") + 4
+    data[place : place + 4] = struct.pack(">HH", 12, 13)
+    path.write_bytes(data)
+    (note,) = open_document(path).notes
+    assert note.startswith("its colours (Display P3) are named by a number, which is not kept")

@@ -264,3 +264,23 @@ def test_one_result_that_cannot_be_looked_at_stops_nothing(tmp_path: Path) -> No
     assert (first.status, second.status) == ("skipped", "restored")
     assert "what stands there cannot be read (No such file or directory)" in first.reason
     assert (out / "00.png").is_symlink()
+
+
+def test_a_photo_that_has_the_format_asked_for_is_copied_whatever_its_suffix(tmp_path: Path) -> None:
+    for folder in ("in", "masks"):
+        (tmp_path / folder).mkdir()
+    pixels = np.random.default_rng(0).integers(0, 256, (32, 32, 3), dtype=np.uint8)
+    for name, kind in (("a.jpeg", "JPEG"), ("b.jpg", "JPEG"), ("c.jpe", "PNG"), ("d.png", "PNG")):
+        Image.fromarray(pixels).save(tmp_path / "in" / name, kind)
+    restorer = Restorer(IdentityNetwork(), composites=True, device="cpu", precision="32")
+    plan = plan_photos([tmp_path / "in"], tmp_path / "out", file_format="jpg")
+    results = list(plan.run(restorer, BatchOptions(masks=MaskFolder(tmp_path / "masks"))))
+    assert [(r.target.name, r.status) for r in results] == [
+        ("a.jpg", "copied"),
+        ("b.jpg", "copied"),
+        ("c.jpg", "converted"),
+        ("d.jpg", "converted"),
+    ]
+    for result in results:
+        assert result.target.read_bytes()[:3] == b"\xff\xd8\xff"
+        assert (result.target.read_bytes() == result.source.read_bytes()) == (result.status == "copied")

@@ -1,5 +1,6 @@
 """Masks in files: how they are found, and what is refused."""
 
+import unicodedata
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +36,17 @@ def test_a_mask_has_its_pictures_place_in_any_format(tmp_path: Path) -> None:
     write(tmp_path / "a/b.tif", a_hole())
     with pytest.raises(UsageError, match=r"b\.png and b\.tif are both masks of a/b\.jpg"):
         masks.find(Path("a/b.jpg"))
+
+
+def test_a_mask_is_found_whatever_a_system_makes_of_its_name(tmp_path: Path) -> None:
+    composed, decomposed = (unicodedata.normalize(form, "Café") for form in ("NFC", "NFD"))
+    write(tmp_path / f"{composed}.png", a_hole())
+    write(tmp_path / "img_1.png", a_hole())
+    masks = MaskFolder(tmp_path)
+    assert masks.find(Path(f"{decomposed}.jpg")) == tmp_path / f"{composed}.png"
+    assert masks.find(Path("IMG_1.JPG")) == tmp_path / "img_1.png"
+    write(tmp_path / "IMG_1.png", a_hole())
+    assert MaskFolder(tmp_path).find(Path("IMG_1.JPG")) == tmp_path / "IMG_1.png"
 
 
 @pytest.mark.parametrize("white", [1, 40_000, 65_535])
