@@ -9,7 +9,7 @@ import numpy as np
 from restore.images.colour import as_sixteen
 from restore.images.document import Page
 
-__all__ = ["pnm_depth", "pnm_has_more", "pnm_page"]
+__all__ = ["pnm_depth", "pnm_has_comment", "pnm_has_more", "pnm_page"]
 
 _NEXT = re.compile(rb"(?:^|\s)P[1-6]\s")
 
@@ -41,6 +41,18 @@ def pnm_has_more(file: BinaryIO) -> bool:
     row = (width + 7) // 8 if kind == b"P4" else width * (3 if kind == b"P6" else 1) * (2 if highest[0] > 255 else 1)
     file.seek(row * height, io.SEEK_CUR)
     return _NEXT.match(file.read(64).lstrip()) is not None
+
+
+def pnm_has_comment(file: BinaryIO) -> bool:
+    """Whether its header says more than numbers.
+
+    Raises:
+        ValueError: The header is not one of PNM.
+    """
+    _header(file)
+    end = file.tell()
+    file.seek(0)
+    return b"#" in file.read(end)
 
 
 def pnm_page(file: BinaryIO) -> Page:

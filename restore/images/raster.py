@@ -18,7 +18,7 @@ from restore.images.formats import format_name
 from restore.images.jpeg import check_jpeg, checked_jpeg, jpeg_coding, jpeg_tail
 from restore.images.metadata import Metadata, jp2_metadata, jpeg_metadata, pillow_metadata, png_metadata
 from restore.images.png import checked_png
-from restore.images.pnm import pnm_depth, pnm_has_more, pnm_page
+from restore.images.pnm import pnm_depth, pnm_has_comment, pnm_has_more, pnm_page
 
 __all__ = ["inspect", "read"]
 
@@ -213,6 +213,8 @@ def _metadata(file: BinaryIO, image: Image.Image, file_format: str) -> tuple[dic
             fields["blocks"] += (("tail", tail),)
     elif file_format == "PNG":
         fields, notes = png_metadata(file, height, width)
+        if file.read(4096).strip(b"\0"):
+            notes.append("what stands behind the end of this PNG is left out")
         file.seek(25)
         fields["colour_type"] = file.read(1)[0]
     elif file_format in {"WEBP", "AVIF", "GIF"}:
@@ -224,10 +226,18 @@ def _metadata(file: BinaryIO, image: Image.Image, file_format: str) -> tuple[dic
             code = coding >> 2 & 7  # monochrome, and half the chroma across and down
             notes = [] if fields["icc"] else colours_by_number(file)
             fields["chroma"] = "4:0:0" if code & 4 else {3: "4:2:0", 2: "4:2:2"}.get(code, "4:4:4")
-        elif comment := image.info.get("comment"):
-            fields["blocks"] = (("comment", bytes(comment)),)
-    elif file_format == "PPM" and pnm_has_more(file):
-        notes = ["only the first picture of this file is restored; those behind it are left out"]
+        else:
+            comment = image.info.get("comment")
+            fields["blocks"] = (("comment", bytes(comment)),) if comment else ()
+            file.seek(0)
+            notes = ["XMP of a GIF is left out"] if b"XMP DataXMP" in file.read() else []
+    elif file_format == "PPM":
+        notes = ["comments in the header of a PNM are left out"] if pnm_has_comment(file) else []
+        if pnm_has_more(file):
+            notes.append("only the first picture of this file is restored; those behind it are left out")
+    elif file_format == "BMP":
+        file.seek(70)
+        notes = ["the colour profile of a BMP is left out"] if file.read(4) in {b"DEBM", b"KNIL"} else []
     elif file_format == "JPEG2000":
         file.seek(0)
         fields, notes = jp2_metadata(file.read())

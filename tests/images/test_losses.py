@@ -17,7 +17,7 @@ from PIL import Image, ImageCms, ImageOps, PngImagePlugin
 
 from restore.images.codec import encode_document, open_document, read_pages
 from restore.images.containers import segment
-from tests.helpers.documents import few_bits_png, noise, opened, pillow, returned
+from tests.helpers.documents import noise, opened, pillow, returned
 
 ICC = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
 VIDEO = b"\0\0\0\x18ftypmp42" + b"V" * 4988
@@ -275,58 +275,3 @@ def test_plain_photos_need_no_imagecodecs(tmp_path: Path) -> None:
     path = jpeg(tmp_path / "a.jpg")
     done = subprocess.run([sys.executable, "-c", script, path], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
-
-
-def chunks_of(data: bytes) -> dict[bytes, bytes]:
-    found, place = {}, 8
-    while place < len(data):
-        (size,) = struct.unpack(">I", data[place : place + 4])
-        found[data[place + 4 : place + 8]] = data[place + 8 : place + 8 + size]
-        place += 12 + size
-    return found
-
-
-def with_chunks(data: bytes, *chunks: tuple[bytes, bytes]) -> bytes:
-    """A PNG with more chunks, before its pixels."""
-    place = data.index(b"IDAT") - 4
-    extra = (struct.pack(">I", len(b)) + name + b + struct.pack(">I", zlib.crc32(name + b)) for name, b in chunks)
-    return data[:place] + b"".join(extra) + data[place:]
-
-
-def test_a_background_is_left_out_where_its_number_means_another_colour(tmp_path: Path) -> None:
-    (grey := tmp_path / "grey.png").write_bytes(
-        with_chunks(few_bits_png(noise(channels=1) >> 4, 4), (b"sBIT", b"\4"), (b"bKGD", b"\0\x0f"))
-    )
-    encoded = returned(grey)[2]
-    assert not {b"sBIT", b"bKGD"} & chunks_of(encoded.data).keys()
-    assert "the PNG chunk bKGD no longer holds and is left out" in encoded.notes
-    colour = png(tmp_path / "colour.png", (b"sBIT", b"\5\5\5"), (b"bKGD", bytes(6)))
-    assert {b"sBIT", b"bKGD"} <= chunks_of(returned(colour)[2].data).keys()
-    Image.fromarray(noise()).quantize(8).save(palette := tmp_path / "palette.png")
-    palette.write_bytes(with_chunks(palette.read_bytes(), (b"bKGD", b"\3")))
-    assert b"bKGD" not in chunks_of(returned(palette)[2].data)
-
-
-@pytest.mark.parametrize(("bits", "kept"), [(12, False), (16, True)])
-def test_the_largest_value_of_a_tiff_is_left_out_where_the_depth_changes(bits: int, kept: bool, tmp_path: Path) -> None:
-    values = noise(np.uint16, channels=1)[:16, :16] >> (16 - bits)
-    tags = [(281, 3, 1, (1 << bits) - 1, True)]
-    packed: Any = iter([imagecodecs.packints_encode(values, bits)]) if bits == 12 else values
-    options: dict[str, Any] = {"shape": (16, 16), "dtype": np.uint16, "bitspersample": 12} if bits == 12 else {}
-    path = tmp_path / "a.tif"
-    tifffile.imwrite(path, packed, photometric="minisblack", extratags=tags, metadata=None, rowsperstrip=16, **options)
-    document, _, encoded = returned(path)
-    assert document.bits == bits
-    with tifffile.TiffFile(io.BytesIO(encoded.data)) as file:
-        assert (281 in file.pages.first.tags) == kept
-
-
-@pytest.mark.parametrize("size", [900_000, 1_500_000])
-def test_large_profiles_and_texts_of_a_png_are_kept(size: int, tmp_path: Path) -> None:
-    profile = np.random.default_rng(0).bytes(size)
-    info = PngImagePlugin.PngInfo()
-    info.add_text("story", "x" * size, zip=True)
-    Image.fromarray(noise()).save(tmp_path / "a.png", icc_profile=profile, pnginfo=info)
-    document, _, encoded = returned(tmp_path / "a.png")
-    assert document.metadata.icc == profile
-    assert {b"iCCP", b"zTXt"} <= chunks_of(encoded.data).keys()
