@@ -4,17 +4,19 @@ import importlib
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from restore.inference.masks import MaskFolder
     from restore.inference.outcome import BatchOptions, PhotoResult
     from restore.inference.photos import restore_photos
     from restore.inference.restorer import Restorer
 
-__all__ = ["BatchOptions", "PhotoResult", "Restorer", "__version__", "restore_photos"]
+__all__ = ["BatchOptions", "MaskFolder", "PhotoResult", "Restorer", "__version__", "restore_photos"]
 
 __version__ = "0.1.0"
 
 
 _HOMES = {
     "BatchOptions": "restore.inference.outcome",
+    "MaskFolder": "restore.inference.masks",
     "PhotoResult": "restore.inference.outcome",
     "Restorer": "restore.inference.restorer",
     "restore_photos": "restore.inference.photos",

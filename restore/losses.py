@@ -42,6 +42,9 @@ class MixedLoss(nn.Module):
     Args:
         losses: What is added up.
         weights: One for each; all 1 if left out.
+
+    Raises:
+        UsageError: There is none, or the weights are not one for each, 0 or more.
     """
 
     def __init__(self, losses: list[nn.Module], weights: list[float] | None = None) -> None:
@@ -68,6 +71,9 @@ class CharbonnierLoss(nn.Module):
 
     Args:
         epsilon: Where it turns from quadratic to linear, in image units; 0.001 is a quarter of an 8-bit step.
+
+    Raises:
+        UsageError: `epsilon` is not above 0.
     """
 
     def __init__(self, epsilon: float = 0.001) -> None:
@@ -88,6 +94,9 @@ class PsnrLoss(nn.Module):
     Args:
         epsilon: Root mean squared error below which nothing is to be gained, in image units; 0.001 is a quarter of an
             8-bit step.
+
+    Raises:
+        UsageError: `epsilon` is not above 0.
     """
 
     def __init__(self, epsilon: float = 0.001) -> None:

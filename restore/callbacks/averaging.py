@@ -22,12 +22,25 @@ class AverageWeights(WeightAveraging):
 
     Args:
         decay: Share of the old average that a step keeps: 0.999 averages over about a thousand steps.
+
+    Raises:
+        UsageError: `decay` is not within [0, 1).
     """
 
     def __init__(self, decay: float = 0.999) -> None:
         if not 0.0 <= decay < 1.0:
             raise UsageError(f"decay: must be 0 or more and below 1, not {decay:g}")
         super().__init__(multi_avg_fn=_moving_average(decay))
+        self._swapped = False
+
+    def _swap_models(self, pl_module: pl.LightningModule) -> None:
+        super()._swap_models(pl_module)
+        self._swapped = not self._swapped
+
+    def on_exception(self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException) -> None:
+        """End what a validation has begun that was broken off, before a checkpoint takes one for the other."""
+        if self._swapped:
+            self._swap_models(pl_module)
 
     def on_load_checkpoint(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict[str, Any]

@@ -111,7 +111,9 @@ class SaveBundle(pl.Callback):
         best, last = self._paths(trainer)
         if not best and not trainer.fast_dev_run:  # type: ignore[attr-defined]  # Lightning's own
             what = f"the bundle is of the last step, {last}" if last else "there is no checkpoint, and so no bundle"
-            _log.warning("The training ended before its first validation: %s", what)
+            scored = any(name.startswith("val/") for name in trainer.callback_metrics)
+            why = "No step was to be kept" if scored else "The training ended before its first validation"
+            _log.warning("%s: %s", why, what)
         self._save(trainer, best or last)
 
     def on_exception(self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException) -> None:

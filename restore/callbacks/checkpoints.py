@@ -27,6 +27,23 @@ class BestCheckpoint(ModelCheckpoint):
 
     _diverged = False
 
+    def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
+        """Refuse settings of Lightning's with which nothing could be made of the checkpoints.
+
+        Raises:
+            UsageError: There is one.
+        """
+        if stage == "fit" and self.save_weights_only:
+            raise UsageError(
+                "checkpoint.save_weights_only: bundles and resumed runs need the rest of a checkpoint; leave it out"
+            )
+        if stage == "fit" and self.monitor and (self._every_n_train_steps or self._train_time_interval is not None):
+            raise UsageError(
+                "checkpoint: the best step is known after a validation only; in place of every_n_train_steps and "
+                "train_time_interval, validate more often with --trainer.val_check_interval"
+            )
+        super().setup(trainer, pl_module, stage)
+
     def on_sanity_check_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Refuse to look for the best by a score that there is not, before the first step instead of after an epoch.
 
@@ -68,7 +85,9 @@ class BestCheckpoint(ModelCheckpoint):
         if self.save_last and not self._diverged and self._should_save_on_exception(trainer):
             self._save_last_checkpoint(trainer, self._monitor_candidates(trainer))
         if trainer.state.fn == TrainerFn.FITTING and self.last_model_path and not self._diverged:
-            _log.warning("Stopped at step %d; --ckpt_path %s goes on", trainer.global_step, self.last_model_path)
+            within = " within its validation, which is not made again" if trainer.validating else ""
+            step, path = trainer.global_step, self.last_model_path
+            _log.warning("Stopped at step %d%s; --ckpt_path %s goes on", step, within, path)
 
     def _keep_last(self, trainer: pl.Trainer) -> None:
         if self.save_last and not self._should_skip_saving_checkpoint(trainer):
@@ -90,22 +109,26 @@ class BestCheckpoint(ModelCheckpoint):
             super()._remove_checkpoint(trainer, filepath)
 
 
-def check_checkpoint(path: Path, network: RestorationNetwork | None = None) -> None:
+def check_checkpoint(path: Path, network: RestorationNetwork | None = None, resumes: bool = False) -> None:
     """Refuse what is no checkpoint of `restore fit`, or one of another network.
 
     Args:
         path: The file.
         network: Into which its weights are to go, if that is known.
+        resumes: Whether a training is to go on from it.
 
     Raises:
-        UsageError: It is not there, is something else, or has weights of other names or shapes.
+        UsageError: It is not there, is something else, has weights of other names or shapes, or nothing but weights.
     """
     if not path.is_file():
         raise UsageError(f"--ckpt_path: {path}: no such file")
     try:
-        state = torch.load(path, map_location="cpu", weights_only=True, mmap=True)["state_dict"]  # names and shapes
+        content = torch.load(path, map_location="cpu", weights_only=True, mmap=True)  # names and shapes
+        state = content["state_dict"]
     except Exception as error:  # whatever the many formats that torch tries to read may raise
         raise UsageError(f"--ckpt_path: {path}: not a checkpoint of `restore fit`") from error
+    if resumes and "optimizer_states" not in content:
+        raise UsageError(f"--ckpt_path: {path}: holds weights alone, from which no training goes on")
     if network is None:
         return
     theirs = {key.removeprefix("network."): value.shape for key, value in state.items() if key.startswith("network.")}

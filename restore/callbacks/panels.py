@@ -74,7 +74,8 @@ class LogRestorations(pl.Callback):
         panel = np.concatenate(rows, axis=0)
         for logger in trainer.loggers:
             if isinstance(logger, WandbLogger):
-                logger.log_image("val/panel", [panel], trainer.global_step, caption=["corrupted, restored, clean"])
+                step = max(0, trainer.global_step - 1)  # the axis of the scores beside it
+                logger.log_image("val/panel", [panel], step, caption=["corrupted, restored, clean"])
                 return
         if trainer.loggers:
             path = self._folder / "panels" / f"step-{trainer.global_step:07d}.png"

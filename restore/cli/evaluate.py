@@ -105,14 +105,16 @@ def _print_table(rows: "list[ImageScores]", baselines: list[str]) -> None:
 
     from restore.inference.evaluate import summarise
 
-    table = Table("damage", "images", "corrupted", "restored", "classical", "method")
-    for entry, baseline in zip(summarise(rows), baselines, strict=True):
+    entries = summarise(rows)
+    compared = any("baseline_ssim" in entry for entry in entries)
+    table = Table("damage", "images", "corrupted", "restored", *(["classical", "method"] * compared))
+    for entry, baseline in zip(entries, baselines, strict=True):
         score = "hole_psnr" if "hole_psnr" in entry else "psnr"
         cells = [
             f"{entry[prefix + score]:.2f} / {entry[prefix + 'ssim']:.4f}" if prefix + score in entry else "-"
-            for prefix in ("input_", "", "baseline_")
+            for prefix in ("input_", "", *["baseline_"] * compared)
         ]
-        table.add_row(str(entry["condition"]), str(entry["images"]), *cells, baseline)
+        table.add_row(str(entry["condition"]), str(entry["images"]), *cells, *[baseline] * compared)
     console = Console()
     console.print(table)
     hole = any(row.hole_psnr == row.hole_psnr for row in rows)

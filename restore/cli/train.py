@@ -124,7 +124,7 @@ class RestoreCLI(LightningCLI):
             )
         checkpoint = self.config[self.subcommand].get("ckpt_path")
         if _is_file(checkpoint) and isinstance(self.model, RestorationTask):
-            check_checkpoint(Path(checkpoint), self.model.network)
+            check_checkpoint(Path(checkpoint), self.model.network, resumes=self.subcommand == "fit")
 
 
 class SaveConfig(SaveConfigCallback):

@@ -50,6 +50,9 @@ class Compose(Corruption):
 
     Args:
         corruptions: In the order in which the damage happens.
+
+    Raises:
+        UsageError: There is none.
     """
 
     def __init__(self, corruptions: list[Corruption]) -> None:
@@ -72,6 +75,9 @@ class OneOf(Corruption):
     Args:
         corruptions: The choices.
         weights: How often each is chosen, relative to the others; equally often if left out.
+
+    Raises:
+        UsageError: There is none, or the weights are not one for each, 0 or more and not all 0.
     """
 
     def __init__(self, corruptions: list[Corruption], weights: list[float] | None = None) -> None:

@@ -40,6 +40,9 @@ class CameraNoise(Corruption):
         chroma_range: Chroma noise, relative to what the steps before left of it.
         sharpening_range: Unsharp masking of the luma over one pixel: 0 is none, 1 doubles the finest detail.
         scale_range: Enlarging of the noise, as of a photo that was enlarged.
+
+    Raises:
+        UsageError: A setting is out of its range.
     """
 
     def __init__(

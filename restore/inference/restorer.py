@@ -70,6 +70,7 @@ class Restorer:
         card: What the bundle says of itself, if there is one.
 
     Attributes:
+        guarded: Whether its changes are limited by the noise in flat parts, as the card says; may be set.
         notes: What went other than planned in the last picture: smaller tiles, another device, a retry.
         changes: How much each picture of the last call was changed: the root mean square, relative to its full range.
 

@@ -41,6 +41,9 @@ class ConvolutionalAutoencoder(Autoencoder):
             pixels before a convolution of 3 x 3 (Odena et al. 2016): slower, without traces of a grid.
         activation: Between the levels, down and up; inside residual blocks it is always ReLU.
         output: `linear` gives 0.5 + sum; `sigmoid` stays inside (0, 1), as binary cross-entropy needs.
+
+    Raises:
+        UsageError: A setting is out of its range.
     """
 
     _numbers_per_code = 1

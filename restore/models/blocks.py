@@ -121,6 +121,7 @@ def prepare_inputs(image: Tensor, mask: Tensor, channels: int, fill: Fill = "gre
 
     Raises:
         UnsupportedImageError: The image is in colour and the network knows grey alone.
+        ValueError: The image has other channels, or the mask another size.
     """
     if image.shape[1] == 3 and channels == 1:
         raise UnsupportedImageError("is in colour, and this network is for grey pictures; convert it, or take another")

@@ -14,10 +14,11 @@ Scores are means over a set's images, by the protocols of [evaluation.md](evalua
 restored in bold. The sets are for reporting and were never trained on; they chose no checkpoint but one, of an ancestor
 of `deblur` ([training log](training-log.md), run 3).
 
-To repeat a training: `restore fit --config NAME --data.photos_dir photos/`, with the number of steps, the learning rate
-and the seed that stand here where they differ from those in `configs/NAME.yaml`. Where weights were started from others
-that is the last stage; those before it are in the training log. A configuration may start from shipped weights, whose
-licence the result then shares; `--model.init_args.init_from null` starts from scratch.
+To repeat a training: `restore fit --config NAME --data.photos_dir photos/`, with whatever stands here in place of what
+`configs/NAME.yaml` has: steps, learning rate, seeds, crops, share of grey, damage. Where weights were started from
+others that is the last stage; those before it are in the [training log](training-log.md), with their commands, and
+their weights, where they shipped, in the history of this repository. A configuration may start from shipped weights,
+whose licence the result then shares; `--model.init_args.init_from null` starts from scratch.
 """
 
 _SCORES = {"psnr": "PSNR, dB", "ssim": "SSIM", "hole_psnr": "PSNR of the hole, dB"}

@@ -1,7 +1,7 @@
 """Blind deconvolution: finds the blur in the picture's spectrum, and undoes it as far as the noise allows.
 
 The power spectrum of a photo falls as a power of the frequency (Field 1987). Blur multiplies it by a pattern of its
-own, noise adds a constant. Of some hundred kernels, with several slopes and amounts of noise each, the one is taken
+own, noise adds a constant. Of 495 kernels, with several slopes and amounts of noise each, the one is taken
 under which the measured spectrum is most likely (Whittle 1953).
 """
 

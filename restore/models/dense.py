@@ -33,6 +33,9 @@ class DeepAutoencoder(Autoencoder):
             1 / (1 - share).
         l1: Weight of the sum of |w| over all matrices, logged as `train/l1`.
         l2: Weight of the sum of w^2 over all matrices, logged as `train/l2`.
+
+    Raises:
+        UsageError: A setting is out of its range.
     """
 
     def __init__(
@@ -157,6 +160,9 @@ class UndercompleteAutoencoder(DeepAutoencoder):
         dropout: Share of the code that training sets to zero; the rest grows by 1 / (1 - share).
         l1: Weight of the sum of |w| over both matrices, logged as `train/l1`.
         l2: Weight of the sum of w^2 over both matrices, logged as `train/l2`.
+
+    Raises:
+        UsageError: A setting is out of its range.
     """
 
     def __init__(

@@ -40,6 +40,9 @@ class UNet(RestorationNetwork):
         deconvolve: Whether the blur is looked for first and undone in the frequency domain. Where it was motion or a
             lens out of focus, the network starts from the result, else from the picture as it came; it sees both, and
             a more cautious attempt. After Schuler et al. 2013 and Dong et al. 2020 (networks behind a deconvolution).
+
+    Raises:
+        UsageError: A setting is out of its range.
     """
 
     def __init__(

@@ -60,6 +60,9 @@ class VariationalAutoencoder(ConvolutionalAutoencoder):
         activation: Between the levels, down and up; inside residual blocks it is always ReLU.
         output: `sigmoid` stays inside (0, 1), as binary cross-entropy needs; `linear` gives 0.5 + sum.
         beta: Weight of the divergence.
+
+    Raises:
+        UsageError: A setting is out of its range.
     """
 
     _numbers_per_code = 2

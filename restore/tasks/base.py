@@ -1,5 +1,6 @@
 """What all tasks share: one step, one set of scores, one optimizer."""
 
+import inspect
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable
@@ -26,7 +27,8 @@ __all__ = ["OptimizerCallable", "RestorationTask", "ScheduleCallable"]
 OptimizerCallable = Callable[[Iterable[nn.Parameter]], Optimizer]
 """Parameters to optimizer; every other argument comes from the configuration."""
 ScheduleCallable = Callable[[Optimizer, int], LRScheduler]
-"""Optimizer and total number of steps to schedule; every other argument comes from the configuration."""
+"""Optimizer and total number of steps to schedule; every other argument comes from the configuration. A class has the
+steps as its second argument, `total_steps`, `T_max` or `total_iters`."""
 
 
 class RestorationTask(LightningModule, ABC):
@@ -101,6 +103,8 @@ class RestorationTask(LightningModule, ABC):
         reconstruction = self.network.reconstruct(self._layout(batch["corrupted"]), batch["mask"], generator)
         restored = self.finish(reconstruction.image, batch["corrupted"], batch["mask"])
         loss: Tensor = self.loss(restored, batch["clean"])
+        if loss.ndim:
+            raise UsageError(f"loss: gives {tuple(loss.shape)} where a training needs a single number: reduction: mean")
         for name, penalty in reconstruction.penalties.items():
             self.log(f"train/{name}", penalty.detach(), sync_dist=True)
             loss = loss + penalty
@@ -132,8 +136,15 @@ class RestorationTask(LightningModule, ABC):
         self._log_scores("test")
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
-        """Build optimizer and schedule; the schedule moves every step."""
-        optimizer = self.optimizer(self.network.parameters())
+        """Build optimizer and schedule; the schedule moves every step.
+
+        Raises:
+            UsageError: They cannot be made of their settings, or the schedule has no end.
+        """
+        try:
+            optimizer = self.optimizer(self.network.parameters())
+        except (TypeError, ValueError) as error:
+            raise UsageError(f"optimizer: {error}") from error
         if self.scheduler is None:
             return optimizer
         steps = self.trainer.estimated_stepping_batches
@@ -142,7 +153,11 @@ class RestorationTask(LightningModule, ABC):
                 "trainer.max_epochs: a schedule of learning rates needs an end: name --trainer.max_epochs or "
                 "--trainer.max_steps, or --model.init_args.scheduler null"
             )
-        scheduler = self.scheduler(optimizer, int(steps))
+        _check_schedule(self.scheduler)
+        try:
+            scheduler = self.scheduler(optimizer, int(steps))
+        except (TypeError, ValueError) as error:
+            raise UsageError(f"scheduler: {error}") from error
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
@@ -175,3 +190,16 @@ class RestorationTask(LightningModule, ABC):
                     shown = prefix == f"{stage}/" and name == "psnr"
                     self.log(prefix + name, value, prog_bar=shown, on_step=on_step, on_epoch=not on_step)
             metrics.reset()
+
+
+def _check_schedule(scheduler: ScheduleCallable) -> None:
+    """A class named in a configuration gets the number of steps as its second argument, whatever that means to it."""
+    kind = next((part for part in getattr(scheduler, "args", ()) if isinstance(part, type)), None)
+    if kind is None:
+        return
+    second = list(inspect.signature(kind).parameters)[1]
+    if second not in {"total_steps", "T_max", "total_iters"}:
+        raise UsageError(
+            f"scheduler: {kind.__name__} has {second} where it is told the number of steps; use WarmupCosine, "
+            "torch.optim.lr_scheduler.CosineAnnealingLR or PolynomialLR, or null"
+        )

@@ -18,6 +18,9 @@ class WarmupCosine(LambdaLR):
         total_steps: Optimizer steps of the whole training.
         warmup_steps: Steps until the peak; at most a tenth of the training.
         final_ratio: Learning rate at the end, relative to the peak.
+
+    Raises:
+        UsageError: `warmup_steps` or `final_ratio` is out of its range.
     """
 
     def __init__(

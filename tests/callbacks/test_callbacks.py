@@ -1,4 +1,7 @@
+import contextlib
+import datetime as dt
 from pathlib import Path
+from typing import Any
 
 import lightning.pytorch as pl
 import pytest
@@ -6,7 +9,14 @@ import torch
 from lightning.pytorch.callbacks import ModelCheckpoint
 from torch.optim.swa_utils import AveragedModel
 
-from restore.callbacks import AverageWeights, BestCheckpoint, LogRestorations, SaveBundle, WriteRestorations
+from restore.callbacks import (
+    AverageWeights,
+    BestCheckpoint,
+    LogRestorations,
+    SaveBundle,
+    WriteRestorations,
+    check_checkpoint,
+)
 from restore.callbacks.bundles import bundle_from_checkpoint
 from restore.corruption import GaussianNoise
 from restore.errors import BundleError, RestoreError, UsageError
@@ -188,9 +198,7 @@ def test_a_training_that_diverges_ends_and_leaves_the_best_that_there_was(tmp_pa
                     parameter.data.fill_(torch.nan)
 
     write_photos(tmp_path / "photos", 6)
-    checkpoints = BestCheckpoint(
-        tmp_path / "checkpoints", monitor="val/psnr", mode="max", save_last=True, save_on_exception=True
-    )
+    checkpoints = BestCheckpoint(tmp_path / "checkpoints", monitor="val/psnr", mode="max", save_last=True)
     callbacks = [Spoil(), checkpoints, SaveBundle(tmp_path / "bundle")]
     trainer = quiet_trainer(tmp_path, enable_checkpointing=True, callbacks=callbacks, max_epochs=5)
     with pytest.raises(
@@ -243,3 +251,79 @@ def test_predictions_are_written_by_corruption_and_name(tmp_path: Path) -> None:
     for source in sources:
         written = decode(tmp_path / "out" / "none" / f"{source.name}.png")
         assert (written.pixels == decode(source).pixels).all()
+
+
+class Interrupts(pl.Callback):
+    """Stops the training at a step: before it, or in the validation that follows it."""
+
+    def __init__(self, step: int, in_validation: bool) -> None:
+        self.step, self.in_validation = step, in_validation
+
+    def on_train_batch_start(self, trainer: pl.Trainer, *_: object) -> None:
+        if not self.in_validation and trainer.global_step == self.step:
+            raise KeyboardInterrupt
+
+    def on_validation_batch_start(self, trainer: pl.Trainer, *_: object) -> None:
+        if self.in_validation and trainer.global_step == self.step:
+            raise KeyboardInterrupt
+
+
+@pytest.mark.parametrize("in_validation", [False, True])
+def test_an_interrupted_training_goes_on_to_the_weights_it_would_have_had(
+    in_validation: bool, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    write_photos(tmp_path / "photos", 6)
+
+    def fit(name: str, ckpt_path: str | None = None, *more: pl.Callback) -> tuple[DenoisingAutoencoder, BestCheckpoint]:
+        torch.manual_seed(0)
+        task = DenoisingAutoencoder(small_unet(), scheduler=None)
+        checkpoints = BestCheckpoint(
+            tmp_path / name,
+            monitor="val/psnr",
+            mode="max",
+            save_last=True,
+            save_on_exception=True,
+            save_on_train_epoch_end=False,
+        )
+        trainer = quiet_trainer(
+            tmp_path, max_epochs=3, enable_checkpointing=True, callbacks=[AverageWeights(0.9), *more, checkpoints]
+        )
+        with contextlib.suppress(SystemExit):  # what Lightning makes of Ctrl-C
+            trainer.fit(task, small_data(tmp_path / "photos"), ckpt_path=ckpt_path, weights_only=True)
+        return task, checkpoints
+
+    whole, _ = fit("whole")
+    _, stopped = fit("stopped", None, Interrupts(8, in_validation))
+    assert torch.load(stopped.last_model_path, weights_only=True)["global_step"] == 8
+    assert ("within its validation, which is not made again" in caplog.text) == in_validation
+    resumed, _ = fit("resumed", stopped.last_model_path)
+    for ours, theirs in zip(resumed.parameters(), whole.parameters(), strict=True):
+        torch.testing.assert_close(ours, theirs, rtol=0.0, atol=0.0)
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"save_weights_only": True}, "save_weights_only: bundles and resumed runs need the rest"),
+        ({"every_n_train_steps": 3}, "the best step is known after a validation only"),
+        ({"train_time_interval": dt.timedelta(minutes=1)}, "the best step is known after a validation only"),
+    ],
+    ids=["weights", "steps", "minutes"],
+)
+def test_checkpoints_of_which_nothing_could_be_made_are_refused_before_the_first_step(
+    settings: dict[str, Any], message: str, tmp_path: Path
+) -> None:
+    write_photos(tmp_path / "photos", 6)
+    checkpoints = BestCheckpoint(tmp_path / "checkpoints", monitor="val/psnr", mode="max", **settings)
+    trainer = quiet_trainer(tmp_path, max_epochs=1, enable_checkpointing=True, callbacks=[checkpoints])
+    with pytest.raises(UsageError, match=message):
+        trainer.fit(DenoisingAutoencoder(small_unet()), small_data(tmp_path / "photos"))
+
+
+def test_no_training_goes_on_from_weights_alone(tmp_path: Path) -> None:
+    network = small_unet()
+    state = {f"network.{name}": value for name, value in network.state_dict().items()}
+    torch.save({"state_dict": state}, tmp_path / "weights.ckpt")
+    check_checkpoint(tmp_path / "weights.ckpt", network)
+    with pytest.raises(UsageError, match="holds weights alone, from which no training goes on"):
+        check_checkpoint(tmp_path / "weights.ckpt", network, resumes=True)

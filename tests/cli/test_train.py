@@ -15,6 +15,7 @@ from restore.models.bundle import load_bundle
 from restore.tasks import RestorationTask
 
 TINY = ["-c", "denoise", "-c", "debug"]
+SCHEDULER = "--model.init_args.scheduler=torch.optim.lr_scheduler."
 
 
 @pytest.fixture(autouse=True)
@@ -86,6 +87,14 @@ def test_without_a_logger_a_run_trains_and_the_next_does_not_replace_it(capsys: 
         (["fit", *TINY, "--panels.photos=-1"], "panels.photos: must be 0 or more"),
         (["fit", *TINY, "--lr_scheduler", "CosineAnnealingLR"], "lr_scheduler"),
         (["fit", *TINY, "--trainer.precision", "bf16-mixed"], "trainer.precision: comes from --precision"),
+        (["fit", *TINY, "--checkpoint.save_weights_only", "true"], "checkpoint.save_weights_only"),
+        (["fit", *TINY, f"{SCHEDULER}ExponentialLR"], "scheduler: ExponentialLR has gamma where it is told the number"),
+        (["fit", *TINY, f"{SCHEDULER}StepLR"], "scheduler: StepLR has step_size where it is told the number of steps"),
+        (["fit", *TINY, "--model.init_args.optimizer=torch.optim.Muon"], "optimizer: Muon only supports 2D parameters"),
+        (
+            ["fit", *TINY, "--model.init_args.loss=torch.nn.L1Loss", "--model.init_args.loss.init_args.reduction=none"],
+            "where a training needs a single number: reduction: mean",
+        ),
     ],
 )
 def test_what_cannot_be_is_refused_in_a_line(
@@ -106,3 +115,16 @@ def test_a_network_that_no_bundle_can_hold_is_refused_before_the_training(capsys
     assert main(["fit", *TINY, *network]) != ExitCode.OK
     assert "model: holds a network 'IdentityNetwork', and this version knows" in capsys.readouterr().err
     assert not list(Path("runs").rglob("*.ckpt"))
+
+
+def test_torchs_own_cosine_is_told_the_number_of_steps() -> None:
+    assert main(["fit", *TINY, f"{SCHEDULER}CosineAnnealingLR", "--trainer.max_epochs", "1"]) == ExitCode.OK
+
+
+def test_a_word_is_said_if_an_inpainter_has_nothing_to_fill_in(caplog: pytest.LogCaptureFixture) -> None:
+    corruption = ["--data.corruption", "GaussianNoise", "--data.evaluation", "null", "--checkpoint.monitor", "val/psnr"]
+    assert main(["fit", "-c", "inpaint", "-c", "debug", *corruption]) == ExitCode.OK
+    assert "data.corruption: takes no pixels of the first batch" in caplog.text
+    caplog.clear()
+    assert main(["fit", "-c", "inpaint", "-c", "debug", "--trainer.max_epochs", "1"]) == ExitCode.OK
+    assert "takes no pixels" not in caplog.text
