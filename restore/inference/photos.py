@@ -10,7 +10,7 @@ from restore.errors import UsageError
 from restore.images.files import PlannedImage, check_target_folder, plan_outputs, remove_partial_files
 from restore.images.search import Found, search
 from restore.inference.batch import restore_files
-from restore.inference.journal import Decision, Journal, state_of
+from restore.inference.journal import JOURNAL_FILE, Decision, Journal, state_of
 from restore.inference.outcome import BatchOptions, PhotoResult
 from restore.inference.restorer import Restorer
 from restore.models.bundle import ModelCard
@@ -68,9 +68,15 @@ class PhotoPlan:
         needed = sum(_size(plan.source) for plan, decision in self.decisions(restorer, options) if decision.work)
         check_target_folder(self.out, needed)
         with Journal(self.out, _work(restorer, options)) as journal:
-            remove_partial_files({plan.target.parent for plan in self.plans} | {self.out})
+            folders = {plan.target.parent for plan in self.plans} | {self.out}
+            remove_partial_files(folder for folder in folders if not self._is_of_another_run(folder))
             plans = list(self.plans if limit is None else self._first(journal, options, limit))
             yield from restore_files(restorer, plans, options, journal)
+
+    def _is_of_another_run(self, folder: Path) -> bool:
+        """Whether a folder below this one's has, or lies below one that has, a journal: its run may be writing."""
+        below = (place for place in (folder, *folder.parents) if place != self.out and place.is_relative_to(self.out))
+        return any((place / JOURNAL_FILE).exists() for place in below)
 
     def _first(self, journal: Journal, options: BatchOptions, limit: int) -> Iterator[PlannedImage]:
         for plan in self.plans:

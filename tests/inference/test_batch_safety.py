@@ -13,9 +13,10 @@ from PIL import Image
 
 from restore.errors import OutputError
 from restore.images.codec import decode
+from restore.images.files import PARTIAL_PREFIX
 from restore.inference import batch
 from restore.inference.batch import restore_files
-from restore.inference.journal import DONE_BEFORE
+from restore.inference.journal import DONE_BEFORE, Journal
 from restore.inference.masks import MaskFolder
 from restore.inference.outcome import BatchOptions, PhotoResult
 from restore.inference.photos import plan_photos
@@ -284,3 +285,15 @@ def test_a_photo_that_has_the_format_asked_for_is_copied_whatever_its_suffix(tmp
     for result in results:
         assert result.target.read_bytes()[:3] == b"\xff\xd8\xff"
         assert (result.target.read_bytes() == result.source.read_bytes()) == (result.status == "copied")
+
+
+def test_a_run_leaves_alone_what_another_one_is_writing_in_a_folder_below(tmp_path: Path) -> None:
+    write_photos(tmp_path / "in" / "sub", 1)
+    write_photos(tmp_path / "in", 1)
+    places = [tmp_path / "out", tmp_path / "out" / "sub"]
+    for place in places:
+        place.mkdir()
+        (place / f"{PARTIAL_PREFIX}x.part").touch()
+    with Journal(tmp_path / "out" / "sub", {}):
+        assert {result.status for result in run(tmp_path / "in", tmp_path / "out")} == {"restored"}
+    assert [bool(list(place.glob(f"{PARTIAL_PREFIX}*"))) for place in places] == [False, True]
