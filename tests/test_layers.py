@@ -34,10 +34,11 @@ def test_every_module_says_what_it_is_and_stays_one_idea(module: str) -> None:
 def test_the_public_names_are_these() -> None:
     import restore
 
-    assert restore.__all__ == ["BatchOptions", "PhotoResult", "Restorer", "__version__", "restore_photos"]
+    assert restore.__all__ == ["BatchOptions", "MaskFolder", "PhotoResult", "Restorer", "__version__", "restore_photos"]
     homes = {name: getattr(restore, name).__module__ for name in restore.__all__ if name != "__version__"}
     assert homes == {
         "BatchOptions": "restore.inference.outcome",
+        "MaskFolder": "restore.inference.masks",
         "PhotoResult": "restore.inference.outcome",
         "Restorer": "restore.inference.restorer",
         "restore_photos": "restore.inference.photos",
