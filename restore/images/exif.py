@@ -186,7 +186,7 @@ def orientation_of(exif: bytes | None) -> int:
     return value if value is not None and 1 <= value <= 8 else 1
 
 
-def upright(exif: bytes, height: int, width: int) -> bytes:
+def upright(exif: bytes, height: int, width: int, orientation: int | None = None) -> bytes:
     """An EXIF block for a picture that has been turned upright.
 
     The orientation becomes 1; sizes, resolutions and the place of the main subject become those of the upright
@@ -197,6 +197,7 @@ def upright(exif: bytes, height: int, width: int) -> bytes:
         exif: From the byte-order mark on.
         height: Of the upright picture.
         width: Of the upright picture.
+        orientation: How it was stored, 1 to 8, where the block does not say it, as that of a TIFF.
 
     Returns:
         The block; unchanged if it is damaged, since other readers may make something of it.
@@ -205,7 +206,8 @@ def upright(exif: bytes, height: int, width: int) -> bytes:
         first = main_directory(exif)
     except (ValueError, struct.error):
         return exif
-    orientation, changed = orientation_of(exif), bytearray(exif)
+    changed = bytearray(exif)
+    orientation = orientation_of(exif) if orientation is None else orientation
     directories = [first, *(entry.child for entry in first.entries if entry.tag == 0x8769 and entry.child)]
     for directory in directories:
         for entry in directory.entries:

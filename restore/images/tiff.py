@@ -191,7 +191,7 @@ def _metadata(first: TiffLayout, layouts: list[TiffLayout]) -> dict[str, Any]:
     colours = "RGB" if first.photometric == PHOTOMETRIC.PALETTE else _PROFILES[COLOURS[first.photometric]]
     return {
         "orientation": first.orientation,
-        "exif": exif and upright(exif, *first.upright_size),
+        "exif": exif and upright(exif, *first.upright_size, first.orientation),
         "icc": blob.get(34675),
         "xmp": upright_xmp(xmp, first.orientation, *first.upright_size) if xmp else None,
         "photoshop": without_thumbnails(blob.get(34377, b"")) or None,

@@ -5,10 +5,12 @@ import re
 __all__ = ["places_upright", "upright_xmp", "without_orientation"]
 
 _ORIENTATION = re.compile(rb"(tiff:Orientation\s*(?:=\s*[\"']|>)\s*)[2-8](?=\s*[\"'<])")
-_AREA = re.compile(rb"stArea:([xywh])(\s*=\s*[\"']\s*|>\s*)([0-9.eE+-]+)(\s*[\"']|\s*</stArea:)(?:(?<=:)[xywh])?")
-_DIMENSIONS = re.compile(rb"<mwg-rs:AppliedToDimensions\b.*?(?:/>|</mwg-rs:AppliedToDimensions>)", re.DOTALL)
+_NUMBER = rb"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?"
+_AREA = re.compile(rb"stArea:([xywh])(\s*=\s*[\"']\s*|>\s*)(" + _NUMBER + rb")(\s*[\"']|\s*</stArea:)(?:(?<=:)[xywh])?")
+_AREA_NAME = re.compile(rb"(?<!/)stArea:[xywh]\s*[=>]")
+_DIMENSIONS = re.compile(rb"<mwg-rs:AppliedToDimensions\b.{,2000}?(?:/>|</mwg-rs:AppliedToDimensions>)", re.DOTALL)
 _SIDE = re.compile(rb"stDim:([wh])\b")
-_LENGTH = re.compile(rb"stDim:([wh])\s*(?:=\s*[\"']|>)\s*([0-9.]+)")
+_LENGTH = re.compile(rb"stDim:([wh])\s*(?:=\s*[\"']|>)\s*(" + _NUMBER + rb")")
 _EXCHANGED = {b"x": b"y", b"y": b"x", b"w": b"h", b"h": b"w"}
 
 
@@ -33,7 +35,7 @@ def upright_xmp(xmp: bytes, orientation: int, height: int, width: int) -> bytes:
     """An XMP packet that calls its picture upright where that was turned, with its regions (MWG) where they belong.
 
     Regions, mostly faces, are relative to the picture as stored (Metadata Working Group 2010); those that name the
-    size of the upright picture stay as they are. Nothing else is changed.
+    size of the upright picture, or have places that are no numbers, stay as they are. Nothing else is changed.
 
     Args:
         xmp: The packet.
@@ -44,11 +46,13 @@ def upright_xmp(xmp: bytes, orientation: int, height: int, width: int) -> bytes:
     if orientation == 1:
         return xmp
     packet = without_orientation(xmp)
-    sizes = {name: float(value) for part in _DIMENSIONS.findall(packet) for name, value in _LENGTH.findall(part)}
-    is_upright = orientation > 4 and (sizes.get(b"w", 0) > sizes.get(b"h", 0)) == (width > height) and sizes
-    if is_upright and height != width:
+    if len(_AREA.findall(packet)) != len(_AREA_NAME.findall(packet)):
         return packet
+    sizes = {name: float(value) for part in _DIMENSIONS.findall(packet) for name, value in _LENGTH.findall(part)}
     if orientation > 4:
+        is_wide = sizes.get(b"w", 0.0) > sizes.get(b"h", 0.0)
+        if sizes and height != width and is_wide == (width > height):
+            return packet
         packet = _DIMENSIONS.sub(lambda part: _SIDE.sub(lambda side: b"stDim:" + _EXCHANGED[side[1]], part[0]), packet)
     return _AREA.sub(lambda found: _area(found, orientation), packet)
 
@@ -62,13 +66,9 @@ def _area(found: re.Match[bytes], orientation: int) -> bytes:
     """One number of a region; those of one region stand on their own, in any order."""
     name, value = found[1], found[3]
     if name in b"xy":
-        try:
-            number = float(value)
-        except ValueError:
-            return found[0]
+        number = float(value)
         place = places_upright(number, number, orientation)
-        is_first = (name == b"x") == (orientation <= 4)
-        moved = place[0] if is_first else place[1]
+        moved = place[0] if (name == b"x") == (orientation <= 4) else place[1]
         value = value if moved == number else f"{moved:.6f}".rstrip("0").rstrip(".").encode()
     name = _EXCHANGED[name] if orientation > 4 else name
     closing = name if found[4].endswith(b":") else b""

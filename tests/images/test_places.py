@@ -102,6 +102,19 @@ def test_regions_of_the_upright_picture_stay_where_they_are() -> None:
     assert upright_xmp(packet(ATTRIBUTES), 6, WIDTH, HEIGHT) != packet(ATTRIBUTES)
 
 
-def test_numbers_that_are_none_stay() -> None:
-    odd = b'<mwg-rs:Area stArea:x="-.e" stArea:y="0.5"/>'
-    assert upright_xmp(odd, 3, 8, 8) == odd
+@pytest.mark.parametrize("orientation", [3, 6])
+@pytest.mark.parametrize("wrong", ["-.e", "0,25", "", "1.2.3"])
+def test_regions_whose_places_are_no_numbers_stay_whole(wrong: str, orientation: int) -> None:
+    odd = f'<mwg-rs:Area stArea:x="{wrong}" stArea:y="0.5"/><mwg-rs:AppliedToDimensions stDim:w="{wrong}"/>'.encode()
+    assert upright_xmp(odd, orientation, 8, 9) == odd
+
+
+@pytest.mark.parametrize("orientation", [3, 6, 8])
+def test_the_subject_of_a_tiff_is_where_its_jpeg_says(orientation: int, tmp_path: Path) -> None:
+    save(path := tmp_path / "a.tif", orientation, ATTRIBUTES)
+    _, (page,), encoded = returned(path, ".jpg")
+    with Image.open(io.BytesIO(encoded.data)) as image:
+        exif = image.getexif()
+        x, y = exif.get_ifd(0x8769)[0xA214]
+    assert page.pixels[y, x, 0] > 127
+    assert (float(exif[0x011A]), float(exif[0x011B])) == ((300, 150) if orientation <= 4 else (150, 300))
