@@ -5,7 +5,7 @@ import math
 import torch
 from torch import Tensor
 
-__all__ = ["disc_kernels", "gaussian_profiles", "motion_kernels"]
+__all__ = ["disc_kernels", "frequencies", "gaussian_profiles", "motion_kernels", "responses"]
 
 _TRUNCATE = 4.0  # standard deviations; what lies beyond weighs less than 1e-4
 
@@ -66,3 +66,27 @@ def motion_kernels(length: Tensor, angle: Tensor, longest: float) -> Tensor:
     rows, columns = shares(path * angle.sin().view(-1, 1)), shares(path * angle.cos().view(-1, 1))
     kernels = torch.einsum("bpk,bpl->bkl", rows, columns)
     return kernels / kernels.sum(dim=(1, 2), keepdim=True)
+
+
+def responses(kernels: Tensor, size: tuple[int, int]) -> Tensor:
+    """Fourier transforms of kernels around the origin of a picture, as `rfft2` orders frequencies.
+
+    Args:
+        kernels: `(B, K, K)`, K odd.
+        size: Height and width in pixels, K at least.
+
+    Returns:
+        `(B, H, W // 2 + 1)` complex64.
+    """
+    side = kernels.shape[-1]
+    padded = kernels.new_zeros(len(kernels), *size)
+    padded[:, :side, :side] = kernels
+    transformed: Tensor = torch.fft.rfft2(padded.roll((-(side // 2), -(side // 2)), dims=(1, 2)))
+    return transformed
+
+
+def frequencies(size: tuple[int, int], device: torch.device) -> Tensor:
+    """How high they are, in cycles per pixel, as `rfft2` orders them: `(H, W // 2 + 1)`."""
+    rows, columns = torch.fft.fftfreq(size[0], device=device), torch.fft.rfftfreq(size[1], device=device)
+    height: Tensor = (rows[:, None].square() + columns.square()).sqrt()
+    return height

@@ -20,7 +20,7 @@ from restore.errors import UsageError
 from restore.images.tensors import LEVELS
 from restore.inference.guard import window_places
 from restore.inference.protocols import PROTOCOLS
-from restore.models.deconvolution import estimate_blur
+from restore.models.blur_estimation import estimate_blur
 
 __all__ = ["CLEAN_LIMITS", "Damage", "estimate_damage", "has_moved", "is_clean", "tells_clean"]
 
@@ -57,7 +57,7 @@ _CONTRAST = 8.0
 _FEWEST_EDGES = 100
 _STRONGEST = 0.25
 """Share of the edges that blur is read from; the weak ones are texture and shading."""
-_SHORTEST_PATH = 4.0
+_SHORTEST_PATH = 3.5
 """Pixels of motion that count; the spectra of some sharp photos look like those of 2 or 3 pixels."""
 
 
@@ -140,7 +140,7 @@ def is_clean(damage: Damage, protocol: str) -> bool:
 
 
 def has_moved(pixels: npt.NDArray[np.generic]) -> bool:
-    """Whether the picture's spectrum shows straight motion of 4 pixels or more; edges along its path would not.
+    """Whether the picture's spectrum shows straight motion of 3.5 pixels or more; edges along its path would not.
 
     Args:
         pixels: As for `estimate_damage`.

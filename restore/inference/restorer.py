@@ -34,8 +34,8 @@ from restore.inference.guard import (
 from restore.inference.picture import ArrayPicture, MaskLike, Picture, TensorPicture, as_mask
 from restore.inference.tiling import Box, default_overlap, plan_tiles
 from restore.models.base import RestorationNetwork, composite
+from restore.models.blur_estimation import Blur, estimate_blur
 from restore.models.bundle import ModelCard, load_bundle
-from restore.models.deconvolution import Blur, estimate_blur
 from restore.models.int8 import quantise_blocks
 
 __all__ = ["Restorer"]

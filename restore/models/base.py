@@ -37,7 +37,7 @@ class RestorationNetwork(nn.Module, ABC):
         size_multiple: Sides are padded to a multiple of this inside `forward`. Two crops whose origins are multiples
             of it line up with the whole image, which is what tiling relies on.
         finds_blur: Whether `forward` looks for the blur of its image, and takes that of the picture that it is a part
-            of as a third argument; see `restore.models.deconvolution`.
+            of as a third argument; see `restore.models.blur_estimation`.
         tile: Longest side in pixels of the pieces that a large picture is cut into unless its user says otherwise.
         channels: Image channels that the network works on; one of 3 serves grey images too.
     """

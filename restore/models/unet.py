@@ -11,7 +11,8 @@ from torch.nn import functional as F
 from restore.errors import UsageError
 from restore.models.base import JsonValue, RestorationNetwork, pad_to_multiple
 from restore.models.blocks import FILL, initialise, prepare_inputs, residual_stack
-from restore.models.deconvolution import Blur, deconvolve, estimate_blur
+from restore.models.blur_estimation import Blur, estimate_blur
+from restore.models.deconvolution import deconvolve, reconcile
 from restore.models.filling import Fill
 
 __all__ = ["UNet"]
@@ -93,8 +94,11 @@ class UNet(RestorationNetwork):
         """
         height, width = image.shape[-2:]
         inputs = prepare_inputs(image, mask, self.channels, self.fill)
+        picture = inputs[:, : self.channels]
         if self.finds_blur:
-            inputs = self._sharpen(inputs, blur)
+            with torch.no_grad(), torch.autocast(inputs.device.type, enabled=False):
+                blur = estimate_blur(picture) if blur is None else blur
+                inputs = self._sharpen(inputs, blur)
         x = self._first(F.pixel_unshuffle(pad_to_multiple(inputs, self.size_multiple), _SHUFFLE))
         skips: list[Tensor] = []
         for blocks, shrink in zip(self.down, self.shrink, strict=True):
@@ -107,6 +111,9 @@ class UNet(RestorationNetwork):
         residual = F.pixel_shuffle(self.tail(x), _SHUFFLE)[..., :height, :width]
         # In float32: a bfloat16 sum would cap the result at 62 dB even where nothing is to be changed.
         restored = inputs[:, : self.channels] + (residual.float() + FILL)
+        if blur is not None and self.finds_blur:
+            with torch.autocast(inputs.device.type, enabled=False):
+                restored = reconcile(restored, picture + FILL, blur)
         return restored.mean(dim=1, keepdim=True) if image.shape[1] < self.channels else restored
 
     def config(self) -> dict[str, JsonValue]:
@@ -129,12 +136,10 @@ class UNet(RestorationNetwork):
             x: Tensor = self.head(folded.float())
         return x.to(torch.get_autocast_dtype(kind))
 
-    def _sharpen(self, inputs: Tensor, blur: Blur | None) -> Tensor:
+    def _sharpen(self, inputs: Tensor, blur: Blur) -> Tensor:
         """What the network starts from, the mask, and what it sees beside them."""
         picture, mask = inputs[:, : self.channels], inputs[:, self.channels :]
-        with torch.no_grad(), torch.autocast(inputs.device.type, enabled=False):
-            blur = estimate_blur(picture) if blur is None else blur
-            bold, cautious = deconvolve(picture, blur, _BOLD, _CAUTIOUS)
-            undone = blur.has_edge().view(-1, 1, 1, 1)
-            start, other = torch.where(undone, bold, picture), torch.where(undone, picture, bold)
+        bold, cautious = deconvolve(picture, blur, _BOLD, _CAUTIOUS)
+        undone = blur.has_edge().view(-1, 1, 1, 1)
+        start, other = torch.where(undone, bold, picture), torch.where(undone, picture, bold)
         return torch.cat([start, mask, other, cautious], dim=1)

@@ -17,10 +17,12 @@ from restore.corruption import (
     JpegCompression,
     MotionBlur,
 )
+from restore.images.kernels import frequencies, responses
 from restore.images.tensors import to_pixels
 from restore.inference.restorer import Restorer
-from restore.models import UNet, deconvolution
-from restore.models.deconvolution import Blur, deconvolve, estimate_blur
+from restore.models import UNet, blur_estimation
+from restore.models.blur_estimation import Blur, estimate_blur
+from restore.models.deconvolution import deconvolve, reconcile
 from restore.seeds import generator_for
 from tests.helpers.photos import sample_photo
 
@@ -65,9 +67,32 @@ def test_the_blur_of_a_photo_is_found(name: str, blur: DefocusBlur | GaussianBlu
 
 
 @pytest.mark.parametrize("name", PHOTOS)
+def test_a_blur_between_those_of_the_table_is_found(name: str) -> None:
+    for length in (4.5, 13.5):
+        found = estimate_blur(damaged(name, MotionBlur((length, length), (37.0, 37.0))))
+        assert abs(float(found.length) - length) <= 0.3
+    for radius in (3.4, 6.1):
+        found = estimate_blur(damaged(name, DefocusBlur((radius, radius))))
+        assert abs(float(found.radius) - radius) <= 0.2
+
+
+@pytest.mark.parametrize("name", PHOTOS)
 def test_a_sharp_photo_has_no_blur(name: str) -> None:
     for image in (sample_photo(name), damaged(name, Identity())):
         assert not estimate_blur(image).found()
+
+
+@pytest.mark.parametrize("name", PHOTOS)
+def test_a_frame_that_was_put_around_a_photo_later_does_not_hide_its_blur(name: str) -> None:
+    moved = damaged(name, MotionBlur((15.0, 15.0), (0.0, 0.0)))
+    moved[..., :2, :] = moved[..., -2:, :] = moved[..., :2] = moved[..., -2:] = 1.0
+    assert estimate_blur(moved).length > 14.0
+
+
+def test_a_photo_of_which_half_is_sharp_has_not_moved_far() -> None:
+    moved, still = (damaged("coffee.png", blur) for blur in (MotionBlur((15.0, 15.0), (0.0, 0.0)), Identity()))
+    left = torch.arange(moved.shape[-1]) < moved.shape[-1] // 2
+    assert estimate_blur(torch.where(left, still, moved)).length == 0.0  # the likeliest by its spectrum is 15.5
 
 
 @pytest.mark.parametrize("size", [(1, 1), (1, 90), (63, 64), (130, 70)])
@@ -141,7 +166,7 @@ def test_noise_that_a_jpeg_file_took_is_reckoned_with(name: str, monkeypatch: py
     raw, clean = damaged(name, DefocusBlur((5.0, 5.0))), sample_photo(name)
     saved = JpegCompression((90.0, 90.0))(raw, generator_for("file"))[0]
     before, of_raw = estimate_blur(saved), estimate_blur(raw)
-    monkeypatch.setattr(deconvolution, "_LEAST_NOISE", 0.0)
+    monkeypatch.setattr(blur_estimation, "_LEAST_NOISE", 0.0)
     after = estimate_blur(saved)
     assert torch.equal(after.kernel, before.kernel)
     assert all(torch.equal(*pair) for pair in zip(of_raw, estimate_blur(raw), strict=True)), "its noise is white"
@@ -176,6 +201,49 @@ def test_what_one_column_changes_fades_over_128_pixels_however_little_noise_ther
     assert 0.0 < far < math.exp(-200 / 128) * near
 
 
+@pytest.mark.parametrize(
+    "blur",
+    [
+        GaussianBlur((2.0, 2.0)),
+        MotionBlur((6.0, 6.0), (30.0, 30.0)),
+        MotionBlur((13.5, 13.5), (100.0, 100.0)),
+        DefocusBlur((4.0, 4.0)),
+    ],
+    ids=repr,
+)
+def test_what_a_restored_picture_lacks_is_added(blur: DefocusBlur | GaussianBlur | MotionBlur) -> None:
+    for name in PHOTOS:
+        image, clean = damaged(name, blur), sample_photo(name)
+        found = estimate_blur(image)
+        (restored,) = deconvolve(image, found, 100.0)
+        better = reconcile(restored, image, found)
+        again, before = (blur(each, generator_for("again"))[0] for each in (better, restored))
+        assert (again - image).square().mean() < (before - image).square().mean()
+        assert psnr(better, clean) > psnr(restored, clean) + 0.02, name
+        exact, told = blur(clean, generator_for("again"))[0], found._replace(kernel=kernel_of(blur))
+        assert torch.allclose(reconcile(clean, exact, told), clean, atol=1e-4), "it lacks nothing"
+
+
+def test_a_picture_that_lacks_nothing_stays_as_it_was() -> None:
+    blur = MotionBlur((9.0, 9.0), (20.0, 20.0))
+    moved, still = damaged("chelsea.png", blur), damaged("chelsea.png", Identity())
+    batch = torch.cat([moved, still])
+    restored = batch * 0.9
+    changed = reconcile(restored, batch, estimate_blur(batch))
+    assert torch.equal(changed[1], restored[1]), "no blur was found"
+    assert not torch.equal(changed[0], restored[0])
+    assert torch.equal(reconcile(restored[1:], still, estimate_blur(still)), restored[1:])
+    slight = (GaussianBlur((0.8, 0.8)), 0.8, 0.0), (MotionBlur((2.0, 2.0)), 0.0, 2.0)
+    for kernel, sigma, length in slight:
+        numbers = (torch.tensor([value]) for value in (sigma, length, 0.0, 2.3, 1e-3))
+        assert torch.equal(reconcile(restored[:1], moved, Blur(kernel_of(kernel), *numbers)), restored[:1])
+    numbers = (torch.tensor([value]) for value in (0.0, 9.0, 0.0, 2.3, 1e-3))
+    found = Blur(kernel_of(blur), *numbers)
+    for level, glare in ((1.0, 1.7), (0.0, -0.4)):
+        cut, beyond = torch.full((1, 3, 64, 64), level), torch.full((1, 3, 64, 64), glare)
+        assert torch.equal(reconcile(beyond, cut, found), beyond), "it was cut off there"
+
+
 def test_a_network_starts_from_the_deconvolved_picture_where_the_blur_ends_abruptly() -> None:
     network = UNet((8, 16), 1, deconvolve=True)
     for parameter in network.tail.parameters():
@@ -189,7 +257,7 @@ def test_a_network_starts_from_the_deconvolved_picture_where_the_blur_ends_abrup
     assert blur.found().tolist() == [True, True, True, False]
     assert blur.has_edge().tolist() == [True, True, False, False]
     sharp = [deconvolve(each, estimate_blur(each), 2.0)[0] for each in (moved, unfocused)]
-    expected = torch.cat([*sharp, soft, still])
+    expected = reconcile(torch.cat([*sharp, soft, still]), batch, blur)
     assert torch.allclose(network(batch, mask), expected, atol=1e-5)
     assert torch.allclose(network(batch, mask, blur), expected, atol=1e-5)
     assert torch.allclose(network(moved, mask[:1], Blur(*(part[3:] for part in blur))), moved, atol=1e-6)
@@ -248,3 +316,18 @@ def test_no_photo_shares_a_transform_with_others_whose_last_bits_it_would_change
     for pixels, result in zip(photos, together, strict=True):
         assert np.array_equal(restorer.restore(pixels), result)
         assert not np.array_equal(pixels, result)
+
+
+def test_responses_are_those_of_a_convolution_around_the_origin() -> None:
+    torch.manual_seed(0)
+    kernels, image = torch.rand(2, 5, 5), torch.rand(20, 30)
+    blurred = torch.fft.irfft2(torch.fft.rfft2(image) * responses(kernels, (20, 30)), s=(20, 30))
+    rolled = [
+        image.roll((down - 2, across - 2), (0, 1)) * kernels[:, down, across].view(2, 1, 1)
+        for down in range(5)
+        for across in range(5)
+    ]
+    assert torch.allclose(blurred, torch.stack(rolled).sum(dim=0), atol=1e-5)
+    assert frequencies((20, 30), torch.device("cpu")).shape == (20, 16)
+    assert frequencies((20, 30), torch.device("cpu"))[10, 15] == pytest.approx(math.sqrt(0.5))
+    assert frequencies((20, 30), torch.device("cpu"))[0, 3] == pytest.approx(0.1)
