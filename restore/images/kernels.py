@@ -88,5 +88,5 @@ def responses(kernels: Tensor, size: tuple[int, int]) -> Tensor:
 def frequencies(size: tuple[int, int], device: torch.device) -> Tensor:
     """How high they are, in cycles per pixel, as `rfft2` orders them: `(H, W // 2 + 1)`."""
     rows, columns = torch.fft.fftfreq(size[0], device=device), torch.fft.rfftfreq(size[1], device=device)
-    height: Tensor = (rows[:, None].square() + columns.square()).sqrt()
-    return height
+    cycles: Tensor = (rows[:, None].square() + columns.square()).sqrt()
+    return cycles

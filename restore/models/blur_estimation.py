@@ -35,8 +35,8 @@ _LOWEST = 1.5 / _WINDOW
 """Frequencies below hold the windows' own shape."""
 _EVIDENCE, _EVIDENCE_OF_DISC, _EVIDENCE_OF_MOTION = 0.11, 0.112, 0.15
 """By how much the log-likelihood per frequency must grow before a blur is believed in. One sharp photo in eight reaches
-that, nearly always with less than a pixel; Gaussian blur of 1 pixel and motion of 3 do in 59 and 58 photos of 60. Of
-Gaussians and discs the likelier one is taken, nearly."""
+that, nearly always with motion of 2 pixels or a Gaussian of 0.75; Gaussian blur of 1 pixel and motion of 3 do in 59 and
+58 photos of 60. Of Gaussians and discs the likelier one is taken, nearly."""
 _SLOW = 0.995
 """Share of the pixels that must change as slowly as a path allows: a frame may have been put around the photo later."""
 _FLOOR = (1.2 / 255.0) ** 2

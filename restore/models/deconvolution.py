@@ -4,7 +4,6 @@ import math
 
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
 from restore.images.kernels import frequencies, responses
 from restore.images.tensors import reflect_pad
@@ -54,19 +53,15 @@ def deconvolve(image: Tensor, blur: Blur, *cautions: float) -> list[Tensor]:
     response = responses(blur.kernel, size).unsqueeze(1)
     noise = _noise(blur, size, image)
 
-    def filtered(picture: Tensor, gain: Tensor) -> Tensor:
-        result: Tensor = torch.fft.irfft2(torch.fft.rfft2(picture) * gain, s=size)
-        return result
-
     gains = [
         response.conj() * (1.0 + caution * noise) / (response.abs().square() + caution * noise) for caution in cautions
     ]
     for _ in range(_ROUNDS):
-        sharp = filtered(surrounded, gains[0])[inside]
-        surrounded = filtered(_surround(sharp), response)
+        sharp = _filtered(surrounded, gains[0])[inside]
+        surrounded = _filtered(_surround(sharp), response)
         surrounded[inside] = image
     blurred = blur.found().view(-1, 1, 1, 1)  # the others come back to the last bit, whatever is in the batch
-    return [torch.where(blurred, filtered(surrounded, gain)[inside], image) for gain in gains]
+    return [torch.where(blurred, _filtered(surrounded, gain)[inside], image) for gain in gains]
 
 
 def reconcile(restored: Tensor, image: Tensor, blur: Blur) -> Tensor:
@@ -88,16 +83,22 @@ def reconcile(restored: Tensor, image: Tensor, blur: Blur) -> Tensor:
     if not sure.any():
         return restored
     height, width = image.shape[-2:]
+    inside = (..., slice(height), slice(width))
     surrounded = _surround(restored)
     size = (surrounded.shape[-2], surrounded.shape[-1])
     response = responses(blur.kernel, size).unsqueeze(1)
-    blurred = torch.fft.irfft2(torch.fft.rfft2(surrounded) * response, s=size)[..., :height, :width]
     cut = (image <= _BLACK) | (image >= _WHITE)
-    missing = F.pad((image - blurred).masked_fill(cut, 0.0), (0, size[1] - width, 0, size[0] - height))
+    missing = torch.zeros_like(surrounded)
+    missing[inside] = (image - _filtered(surrounded, response)[inside]).masked_fill(cut, 0.0)
     caution = torch.where(blur.has_edge(), _RECONCILED, _RECONCILED_GAUSSIAN).view(-1, 1, 1, 1)
     gain = response.conj() / (response.abs().square() + caution * _noise(blur, size, image))
-    change = torch.fft.irfft2(torch.fft.rfft2(missing) * gain, s=size)[..., :height, :width]
-    return torch.where(sure, restored + change, restored)
+    return torch.where(sure, restored + _filtered(missing, gain)[inside], restored)
+
+
+def _filtered(picture: Tensor, gain: Tensor) -> Tensor:
+    """By a gain for each frequency, as `rfft2` orders them; the picture follows itself."""
+    result: Tensor = torch.fft.irfft2(torch.fft.rfft2(picture) * gain, s=picture.shape[-2:])
+    return result
 
 
 def _noise(blur: Blur, size: tuple[int, int], image: Tensor) -> Tensor:
