@@ -1,6 +1,7 @@
 """`restore photos`: files and folders in, restored files out."""
 
 import argparse
+import codecs
 import contextlib
 import math
 import os
@@ -129,9 +130,11 @@ def _run(arguments: argparse.Namespace) -> int:
     if arguments.report is not None:
         check_report(arguments.report, plan.plans, arguments.overwrite)
     restorer = Restorer.from_bundle(arguments.bundle, arguments.device, arguments.precision, arguments.tile)
+    if arguments.limit is not None:
+        plan = plan.limited(restorer, options, arguments.limit)
     if arguments.dry_run:
-        return _say_what_would_be_done(plan, restorer, options, arguments.limit)
-    running = plan.run(restorer, options, arguments.limit)
+        return _say_what_would_be_done(plan, restorer, options)
+    running = plan.run(restorer, options)
     others = f", and {_count(plan.found.others, 'other file')}, left out" if plan.found.others else ""
     print(
         f"{_count(len(plan.plans), 'photo')}{others}; bundle {arguments.bundle}, {restorer.precision} on "
@@ -222,20 +225,22 @@ def _read_list(path: Path | None) -> Sequence[Path]:
         content = sys.stdin.buffer.read() if str(path) == "-" else path.read_bytes()
     except OSError as error:
         raise UsageError(f"{path}: cannot be read ({error.strerror})") from error
+    if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):  # as PowerShell writes them
+        try:
+            content = content.decode("utf-16").encode()
+        except UnicodeError as error:
+            raise UsageError(f"{path}: begins as UTF-16 and is not; store the list as UTF-8") from error
+    content = content.removeprefix(codecs.BOM_UTF8)
     lines = content.decode("utf-8", "surrogateescape").split("\0" if b"\0" in content else "\n")
     return [Path(line.removesuffix("\r")) for line in lines if line.strip()]
 
 
-def _say_what_would_be_done(plan: "PhotoPlan", restorer: "Restorer", options: "BatchOptions", limit: int | None) -> int:
+def _say_what_would_be_done(plan: "PhotoPlan", restorer: "Restorer", options: "BatchOptions") -> int:
     from restore.images.document import shown
 
     for problem in plan.found.problems:
         print(f"{shown(problem.path)}: {problem.reason}")
-    left = math.inf if limit is None else limit
     for planned, decision in plan.decisions(restorer, options):
-        left -= decision.work
-        if left < 0:
-            break
         what = f"-> {shown(planned.target)}" if decision.work else f"skipped: {decision.reason}"
         print(f"{shown(planned.source)} {what}")
     print("nothing was written: --dry-run", file=sys.stderr)

@@ -119,7 +119,9 @@ def _read_page(document: Document, number: int) -> Page:
         return raster.read(document, file)
 
 
-def encode_document(document: Document, pages: Iterable[Page], suffix: str, quality: int | None = None) -> Encoded:
+def encode_document(
+    document: Document, pages: Iterable[Page], suffix: str, quality: int | None = None, as_named: bool = False
+) -> Encoded:
     """Encode restored pages as what they came from, or as the format of another suffix.
 
     Args:
@@ -129,6 +131,7 @@ def encode_document(document: Document, pages: Iterable[Page], suffix: str, qual
             format, even where that is not what the suffix says.
         quality: 1 to 100, for formats that lose something. If left out, a JPEG keeps its own quantisation tables and
             others are written at 90 to 95.
+        as_named: Write what the suffix says even where the document is something else under the same suffix.
 
     Returns:
         The file's bytes and what could not be kept.
@@ -139,6 +142,7 @@ def encode_document(document: Document, pages: Iterable[Page], suffix: str, qual
     """
     path = document.path
     own = suffix.lower() == document.suffix.lower() and document.format != "RAW"
+    own = own and not (as_named and FORMATS.get(suffix.lower()) != document.format)
     name = document.format if own else FORMATS.get(suffix.lower())
     if name is None:
         if suffix.lower() in RAW_SUFFIXES:
@@ -189,14 +193,18 @@ def decode(path: Path) -> DecodedImage:
     return DecodedImage(to_eight(page.pixels), document.format)
 
 
-def read_opaque(path: Path) -> tuple[Document, Page]:
+def read_opaque(path: Path, max_pixels: int = MAX_PIXELS) -> tuple[Document, Page]:
     """Read a picture of one page at its own depth: grey or RGB, 8 or 16 bits, nothing transparent, upright.
+
+    Args:
+        path: The file.
+        max_pixels: Larger pictures are refused.
 
     Raises:
         UnreadableImageError: As for `decode`.
         UnsupportedImageError: As for `decode`.
     """
-    document = open_document(path)
+    document = open_document(path, max_pixels)
     if has_several_pages(document):
         raise UnsupportedImageError(f"{shown(path)}: several pages or frames; split them first")
     page = next(read_pages(document))

@@ -25,6 +25,7 @@ __all__ = [
     "check_suffix",
     "check_target_folder",
     "folded",
+    "folder_around",
     "identity_of",
     "one_of",
     "plan_outputs",
@@ -48,11 +49,13 @@ class PlannedImage:
         source: The picture.
         target: Its result.
         relative: The source's name below the folder that was searched; masks are found by it.
+        as_named: Whether the result is what its name says, even where the source, with the same suffix, is not.
     """
 
     source: Path
     target: Path
     relative: Path
+    as_named: bool = False
 
 
 def plan_outputs(
@@ -75,8 +78,8 @@ def plan_outputs(
     Raises:
         UsageError: The format cannot be written, or the name's suffix holds a separator.
         OutputError: Two pictures would become one file (also where only upper and lower case or the Unicode form
-            differ), a result would replace a source or land inside a folder that is searched, or `out` or a target is
-            in the way as a file or folder. Nothing has been written.
+            differ), one of them would be a folder of another's, a result would replace a source or land inside a
+            folder that is searched, or `out` or a target is in the way as a file or folder. Nothing has been written.
     """
     suffix = None if file_format is None else "." + file_format.lower().removeprefix(".")
     if suffix is not None and suffix not in WRITABLE_SUFFIXES:
@@ -84,18 +87,20 @@ def plan_outputs(
     if "/" in name_suffix or os.sep in name_suffix or "\0" in name_suffix:
         raise UsageError(f"suffix {name_suffix!r}: is a part of a file's name, without folders")
     if os.path.exists(out) and not os.path.isdir(out):  # noqa: PTH110, PTH112  # Path's may raise
-        raise OutputError(f"{out}: is a file; --out needs a folder")
+        raise OutputError(f"{shown(out)}: is a file; --out needs a folder")
     plans = [
-        PlannedImage(image.path, out / _renamed(image.relative, name_suffix, suffix), image.relative)
+        PlannedImage(
+            image.path, out / _renamed(image.relative, name_suffix, suffix), image.relative, suffix is not None
+        )
         for image in images
     ]
     check_collisions(plans)
     roots = {image.root for image in images if image.root is not None}
     for folder in dict.fromkeys([out, *(plan.target.parent for plan in plans)]):
-        if (root := _folder_around(folder, roots)) is not None:
+        if (root := folder_around(folder, roots)) is not None:
             raise OutputError(
-                f"{folder}: lies inside the source folder {root}, where the next run would take results for sources; "
-                "choose an --out folder outside it"
+                f"{shown(folder)}: lies inside the source folder {shown(root)}, where the next run would take results "
+                "for sources; choose an --out folder outside it"
             )
     return plans
 
@@ -120,25 +125,33 @@ def check_collisions(plans: Sequence[PlannedImage], views: Sequence[str] = ()) -
 
     def check(place: Path) -> str:
         if is_source(place):
-            raise OutputError(f"{place}: would replace a source; choose another --out folder")
+            raise OutputError(f"{shown(place)}: would replace a source; choose another --out folder")
         if os.path.isdir(place):  # noqa: PTH112  # Path.is_dir raises where a name is too long
-            raise OutputError(f"{place}: is a folder where a result should go; choose another --out folder")
+            raise OutputError(f"{shown(place)}: is a folder where a result should go; choose another --out folder")
         return folded(place)
 
     for plan in plans:
         key = check(plan.target)
         if key in taken:
             raise OutputError(
-                f"{taken[key]} and {plan.source} would both become {plan.target}; restore them to different folders"
+                f"{shown(taken[key])} and {shown(plan.source)} would both become {shown(plan.target)}; restore them to "
+                "different folders"
             )
         taken[key] = plan.source
+    parents = dict.fromkeys(folder for plan in plans for folder in (plan.target.parent, *plan.target.parent.parents))
+    for folder in parents:
+        if (key := folded(folder)) in taken:
+            raise OutputError(
+                f"{shown(folder)}: would be the result of {shown(taken[key])} and a folder of other results; restore "
+                "them to different folders"
+            )
     for plan in plans:
         for place in (view_of(plan.target, view) for view in views):
             key = check(place)
             if key in taken:
                 raise OutputError(
-                    f"{place}: would be a view of {plan.source} and the result of {taken[key]}; restore them to "
-                    "different folders, or leave out --compare and --residual"
+                    f"{shown(place)}: would be a view of {shown(plan.source)} and the result of {shown(taken[key])}; "
+                    "restore them to different folders, or leave out --compare and --residual"
                 )
 
 
@@ -171,7 +184,7 @@ def check_outputs(photos: Iterable[FoundImage], outputs: Iterable[Path], overwri
     for output in outputs:
         if is_source(output):
             raise OutputError(f"{shown(output)}: would replace a source; choose another place")
-        root = _folder_around(output.parent, roots)
+        root = folder_around(output.parent, roots)
         if root is not None:
             raise OutputError(
                 f"{shown(output)}: lies inside the source folder {shown(root)}, where the next run would take results "
@@ -203,6 +216,16 @@ def one_of(files: Iterable[Path]) -> Callable[[Path], bool]:
     paths = {os.path.realpath(file) for file in files}
     identities = {identity_of(file) for file in files} - {None}
     return lambda place: os.path.realpath(place) in paths or identity_of(place) in identities
+
+
+def folder_around(place: Path, folders: Iterable[Path]) -> Path | None:
+    """The one of some folders that a folder lies in, or is, under whatever path; it need not exist."""
+    real = Path(os.path.realpath(place))
+    above = {identity_of(folder) for folder in (real, *real.parents)} - {None}
+    return next(
+        (folder for folder in folders if real.is_relative_to(os.path.realpath(folder)) or identity_of(folder) in above),
+        None,
+    )
 
 
 def rights_above(source: Path, relative: Path) -> int:
@@ -240,7 +263,7 @@ def check_target_folder(out: Path, needed_bytes: int = 0) -> None:
         raise OutputError(f"{nearest}: cannot be written to ({error.strerror}); choose another --out folder") from error
     if free < needed_bytes:
         raise OutputError(
-            f"{nearest}: has {free / 1e6:.0f} MB free, and the results need about {needed_bytes / 1e6:.0f} MB; "
+            f"{nearest}: has {free / 1e6:.1f} MB free, and the results need about {needed_bytes / 1e6:.1f} MB; "
             "make room or choose another --out folder"
         )
 
@@ -293,16 +316,6 @@ def remove_partial_files(folders: Iterable[Path]) -> None:
             for name in fnmatch.filter(os.listdir(folder), f"{PARTIAL_PREFIX}*{_PARTIAL_SUFFIX}"):
                 with contextlib.suppress(OSError):
                     (folder / name).unlink()
-
-
-def _folder_around(place: Path, folders: Iterable[Path]) -> Path | None:
-    """The one of some folders that a folder lies in, or is, under whatever path; it need not exist."""
-    real = Path(os.path.realpath(place))
-    above = {identity_of(folder) for folder in (real, *real.parents)} - {None}
-    return next(
-        (folder for folder in folders if real.is_relative_to(os.path.realpath(folder)) or identity_of(folder) in above),
-        None,
-    )
 
 
 def _renamed(relative: Path, name_suffix: str, suffix: str | None) -> Path:

@@ -1,4 +1,4 @@
-"""Which JPEGs are read right, and whether all of their pixels are there.
+"""Which JPEGs are read right, whether all of their pixels are there, and room for those that are written.
 
 libjpeg makes up what is missing, and says so in warnings only, which Pillow does not pass on. So a JPEG is looked over
 before it is decoded.
@@ -7,12 +7,13 @@ before it is decoded.
 import io
 import re
 import struct
+import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
-from PIL import Image
+from PIL import Image, ImageFile
 
 from restore.errors import UnsupportedImageError
 from restore.images.containers import jpeg_segments
@@ -20,7 +21,7 @@ from restore.images.document import shown, stamp_of
 from restore.images.exif import main_directory
 from restore.images.metadata import JpegCoding
 
-__all__ = ["check_jpeg", "checked_jpeg", "jpeg_coding", "jpeg_tail"]
+__all__ = ["check_jpeg", "checked_jpeg", "jpeg_coding", "jpeg_file", "jpeg_tail"]
 
 _FRAMES = {0xC0 | kind for kind in range(16) if kind not in {4, 8, 12}}
 _SEGMENT = re.compile(rb"\xff[\x02-\xcf\xd9-\xfe]")
@@ -33,6 +34,10 @@ _HOLE = bytes(512)
 """Zeros in place of bits, as after the loss of a sector; as bits they would be hundreds of equal, senseless blocks."""
 _FILLING = b"\xff\x00" * 9
 """What the decoder may look ahead to behind the last block: no code of any table."""
+
+_ROOM = threading.Lock()
+_MOST_PER_PIXEL = 12
+"""Bytes that a file may take: three channels of four."""
 
 
 @dataclass(frozen=True)
@@ -254,3 +259,26 @@ def _end_of_pictures(index: bytes) -> int:
         return 0
     records = struct.iter_unpack(directory.order + "IIIHH", entries.data[: len(entries.data) // 16 * 16])
     return max((size + offset for _, size, offset, _, _ in records if offset), default=0)
+
+
+def jpeg_file(image: Image.Image, options: dict[str, Any]) -> bytes:
+    """Encode a picture; `options` are Pillow's."""
+
+    def saved() -> bytes:
+        buffer = io.BytesIO()
+        image.save(buffer, "JPEG", **options)
+        return buffer.getvalue()
+
+    try:
+        return saved()
+    except OSError:
+        if not options.get("progressive"):
+            raise
+    # Pillow has 2 bytes a pixel ready for a progressive file; noise at the highest quality takes more.
+    with _ROOM:
+        before = ImageFile.MAXBLOCK
+        ImageFile.MAXBLOCK = _MOST_PER_PIXEL * image.width * image.height + 65536
+        try:
+            return saved()
+        finally:
+            ImageFile.MAXBLOCK = before

@@ -108,6 +108,8 @@ def _searched(sources: Iterable[Path], listed: Iterable[Path] = ()) -> Found:
         else:
             raise UsageError(f"{source}: no such file or folder")
     paths = [Path(os.path.abspath(path)) for path in listed]  # noqa: PTH100  # resolve() would follow links
+    if unnamed := [path for path in paths if not path.name]:
+        raise UsageError(f"{unnamed[0]}: is no file; a list has one photo a line")
     shared = Path(os.path.commonpath([path.parent for path in paths])) if paths else Path()
     found.images += [FoundImage(path.relative_to(shared), path) for path in paths]
     found.images = list({(image.relative, image.path): image for image in found.images}.values())

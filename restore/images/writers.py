@@ -16,6 +16,7 @@ from restore.images.document import Document, Page
 from restore.images.exif import main_directory
 from restore.images.fitting import fitted_metadata
 from restore.images.heif import encode_heif
+from restore.images.jpeg import jpeg_file
 from restore.images.metadata import (
     EXIF_HEAD,
     EXIF_UUID,
@@ -139,7 +140,7 @@ def _write_jpeg(job: _Job) -> bytes:
             segments.append(segment(int(name, 16), data))
         except ValueError:
             job.notes.append("JPEG cannot hold a block of metadata of more than 64 kB; it is left out")
-    return jpeg_with(_saved(_image(job.page), "JPEG", options), segments) + tail
+    return jpeg_with(jpeg_file(_image(job.page), options), segments) + tail
 
 
 def _jpeg_blocks(metadata: Metadata, notes: list[str]) -> list[tuple[str, bytes]]:

@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from restore.errors import OutputError, RestoreError, UsageError
-from restore.images.codec import bleed_under_alpha, encode, encode_document, open_document, read_pages
+from restore.images.codec import bleed_under_alpha, encode, open_document, read_pages
 from restore.images.document import Array, Document, Page, shown
 from restore.images.files import PlannedImage, check_collisions, identity_of, rights_above, view_of, write_atomically
 from restore.images.tensors import LEVELS
@@ -90,8 +90,7 @@ class _Batch:
 
     def run(self, plans: Sequence[PlannedImage]) -> Iterator[PhotoResult]:
         waiting: deque[Future[Job]] = deque()
-        writing = self.writing
-        rest = iter(plans)
+        writing, rest = self.writing, iter(plans)
         self.sources = {identity_of(plan.source) for plan in plans} - {None}
         while True:
             while len(waiting) <= _READ_AHEAD and (plan := next(rest, None)) is not None:
@@ -248,7 +247,7 @@ class _Batch:
                     changed = True
                     yield self._restore_page(job, page)
 
-        job.encoded = encode_document(document, pages(), job.plan.target.suffix, self.options.quality)
+        job.encoded = job.encode(document, pages(), self.options.quality)
         job.check_unchanged()
         if not changed and not job.needs_encoding(self.options.quality):
             job.encoded, job.copy = None, "clean already, on every page"
@@ -295,10 +294,10 @@ class _Batch:
             if job.encoded is None:
                 page = job.restored or job.page
                 pages = read_pages(document) if page is None else iter([page])
-                job.encoded = encode_document(document, pages, target.suffix, self.options.quality)
+                job.encoded = job.encode(document, pages, self.options.quality)
             data = job.encoded.data
             job.notes += job.encoded.notes
-        job.check_unchanged()  # the journal takes the checksum of what was read
+        job.check_unchanged()
         self._write_views(job, state.mode)
         self._put(job, target, data, state.mode)
         try:
@@ -328,6 +327,7 @@ class _Batch:
 
     def _put(self, job: Job, place: Path, data: bytes, mode: int, view: bool = False) -> None:
         def check() -> None:
+            job.check_unchanged()  # again: the journal has taken its checksum since
             if reason := self._in_the_way(job, place):
                 raise OutputError(f"{shown(place)}: {reason}")
 

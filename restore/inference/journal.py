@@ -89,6 +89,15 @@ class Journal:
         for entry in _entries(content):
             self._remember(entry)
 
+    @staticmethod
+    def is_held(folder: Path) -> bool:
+        """Whether a run is writing to a target folder now, where the file system can tell."""
+        try:
+            with (folder / JOURNAL_FILE).open("rb", buffering=0) as file:
+                return not _lock(file, exclusive=False)
+        except OSError:
+            return False
+
     def _open(self) -> bytes:
         self._folder.mkdir(parents=True, exist_ok=True)
         file = self.path.open("ab+", buffering=0)  # what cannot be written must not wait in a buffer
@@ -305,14 +314,14 @@ def _of_another(entry: Json) -> str:
     return f"the result of another photo, {place}, stands there; choose another --out or a --suffix, or --overwrite"
 
 
-def _lock(file: FileIO) -> bool:
+def _lock(file: FileIO, exclusive: bool = True) -> bool:
     """False if somebody else holds the lock; where the system has none, everybody may write."""
     try:
         import fcntl
     except ImportError:
         return True
     try:
-        fcntl.flock(file.fileno(), fcntl.LOCK_EX | fcntl.LOCK_NB)
+        fcntl.flock(file.fileno(), (fcntl.LOCK_EX if exclusive else fcntl.LOCK_SH) | fcntl.LOCK_NB)
     except BlockingIOError:
         return False
     except OSError:  # a file system without locks

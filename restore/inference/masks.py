@@ -1,16 +1,19 @@
 """Masks in files: found by the name of their picture, checked, and widened if asked for."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
+from typing import NamedTuple
 
 import cv2
 import numpy as np
 import numpy.typing as npt
 
-from restore.errors import UsageError
+from restore.errors import OutputError, UsageError
 from restore.images.codec import READABLE_SUFFIXES, read_opaque
-from restore.images.files import folded
+from restore.images.document import MAX_PIXELS, shown
+from restore.images.files import PlannedImage, folded, folder_around, one_of
 
 __all__ = ["MaskFolder"]
 
@@ -51,18 +54,47 @@ class MaskFolder:
         Raises:
             UsageError: There are several.
         """
-        place = self.folder / relative
-        if not place.parent.is_dir():
+        place: Path | None = self.folder
+        for part in relative.parent.parts:
+            place = place and _only(relative, place, part, _listed(place).folders.get(folded(part), ()), "folders")
+        if place is None:
             return None
-        masks = _masks_in(place.parent, place.parent.stat().st_mtime_ns)
+        masks = _listed(place).masks
         for wanted in (relative.name, relative.stem):
-            alike = sorted(masks.get(folded(wanted), ()))
-            found = [path for path in alike if path.stem == wanted] or alike
-            if len(found) > 1:
-                raise UsageError(f"{place.parent}: {found[0].name} and {found[1].name} are both masks of {relative}")
-            if found:
-                return found[0]
+            if found := _only(relative, place, wanted, masks.get(folded(wanted), ())):
+                return found
         return None
+
+    def check(self, plans: Sequence[PlannedImage]) -> None:
+        """Refuse a plan by which a mask would be taken for a photo, or a result for a mask.
+
+        Args:
+            plans: Pictures and their results.
+
+        Raises:
+            UsageError: The mask of a picture is a picture to restore itself.
+            OutputError: A result would land in the folder of masks.
+        """
+        is_source = one_of(plan.source for plan in plans)
+        for plan in plans:
+            mask = self._find_quietly(plan.relative)
+            if mask is not None and is_source(mask):
+                raise UsageError(
+                    f"{shown(mask)}: is the mask of {shown(plan.source)} and a photo to restore; keep masks in a "
+                    "folder of their own"
+                )
+        for folder in dict.fromkeys(plan.target.parent for plan in plans):
+            if folder_around(folder, [self.folder]) is not None:
+                raise OutputError(
+                    f"{shown(folder)}: lies inside the folder of masks {shown(self.folder)}, where the next run would "
+                    "take results for masks; choose an --out folder outside it"
+                )
+
+    def _find_quietly(self, relative: Path) -> Path | None:
+        try:
+            return self.find(relative)
+        except (OSError, UsageError):  # to be reported where the mask is read
+            return None
 
     def read(self, path: Path, size: tuple[int, int]) -> tuple[npt.NDArray[np.bool_], list[str]]:
         """Read a mask.
@@ -76,9 +108,9 @@ class MaskFolder:
 
         Raises:
             ImageError: The file cannot be read.
-            UsageError: It is of another size, or marks nearly everything.
+            UsageError: It is of another size, has nothing white and is not black, or marks nearly everything.
         """
-        pixels = read_opaque(path)[1].pixels
+        pixels = read_opaque(path, max(MAX_PIXELS, size[0] * size[1]))[1].pixels
         levels = pixels.max(axis=2) if pixels.ndim == 3 else pixels
         if levels.shape != size:
             raise UsageError(
@@ -87,8 +119,14 @@ class MaskFolder:
             )
         notes = []
         # A mask of 0 and 1 is meant as one of 0 and 255.
-        white = np.iinfo(levels.dtype).max // 2 if levels.max() > 1 else 0
-        soft = np.count_nonzero((levels > 0) & (levels < levels.max())) / levels.size
+        brightest, most = int(levels.max()), int(np.iinfo(levels.dtype).max)
+        if 1 < brightest <= most // 2:
+            raise UsageError(
+                f"{shown(path)}: its brightest pixel has {brightest} of {most}, and white begins at {most // 2 + 1}; "
+                f"store what is white as {most}"
+            )
+        white = most // 2 if brightest > 1 else 0
+        soft = np.count_nonzero((levels > 0) & (levels < most)) / levels.size if brightest > 1 else 0.0
         if soft > 0.0:
             notes.append(
                 f"mask: {soft:.1%} of its pixels are neither black nor white; from half on they count as white"
@@ -106,14 +144,40 @@ class MaskFolder:
         if self.dilate:
             known = (~missing).astype(np.uint8)
             missing = cv2.distanceTransform(known, cv2.DIST_L2, cv2.DIST_MASK_PRECISE) <= self.dilate
+            share = float(missing.mean())
+            if share > _LARGEST_SHARE:
+                raise UsageError(
+                    f"{shown(path)}: widened by {self.dilate} pixels, marks {share:.0%} of the picture as missing; "
+                    "use a smaller --dilate"
+                )
         return missing, notes
 
 
+def _only(relative: Path, place: Path, wanted: str, alike: Sequence[Path], kind: str = "masks") -> Path | None:
+    """What has a name, or else what has it in other case or Unicode form; None if there is nothing."""
+    found = [path for path in alike if wanted in (path.name, path.stem)] or sorted(alike)
+    if len(found) > 1:
+        first, second = (shown(Path(path.name)) for path in found[:2])
+        raise UsageError(f"{shown(place)}: {first} and {second} are both {kind} of {shown(relative)}")
+    return found[0] if found else None
+
+
+class _Listing(NamedTuple):
+    masks: dict[str, list[Path]]  # by folded stem
+    folders: dict[str, list[Path]]  # by folded name
+
+
+def _listed(folder: Path) -> _Listing:
+    return _listing(folder, folder.stat().st_mtime_ns)
+
+
 @lru_cache(maxsize=16)
-def _masks_in(folder: Path, _modified_ns: int) -> dict[str, list[Path]]:
-    """Files by folded stem, listed once for all pictures of a folder, and again when one was added or taken away."""
-    masks: dict[str, list[Path]] = {}
-    for path in folder.iterdir():
-        if path.suffix.lower() in READABLE_SUFFIXES:
-            masks.setdefault(folded(path.stem), []).append(path)
-    return masks
+def _listing(folder: Path, _modified_ns: int) -> _Listing:
+    """Listed once for all pictures of a folder, and again when something was added or taken away."""
+    listing = _Listing({}, {})
+    for path in sorted(folder.iterdir()):
+        if path.is_dir():
+            listing.folders.setdefault(folded(path.name), []).append(path)
+        elif path.suffix.lower() in READABLE_SUFFIXES:
+            listing.masks.setdefault(folded(path.stem), []).append(path)
+    return listing

@@ -1,6 +1,7 @@
 """What is done to a photo of a batch, how far it has come, and what became of it."""
 
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
@@ -9,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from restore.errors import UnreadableImageError, UsageError
+from restore.images.codec import encode_document
 from restore.images.document import MAX_PIXELS, Document, Encoded, Page, shown
 from restore.images.files import PlannedImage
 from restore.images.formats import FORMATS
@@ -161,10 +163,23 @@ class Job:
     def needs_encoding(self, quality: int | None) -> bool:
         """Whether another format or quality was asked for, so that not even a clean picture can stay as it is."""
         before, after = (path.suffix.lower() for path in (self.plan.source, self.plan.target))
-        if quality is not None or before == after:
-            return quality is not None
+        if quality is not None:
+            return True
+        if before == after and not self.plan.as_named:
+            return False
         name = FORMATS.get(after)  # .jpeg and .jpg are one; of the others, suffixes tell kinds apart
-        return name not in {"JPEG", "TIFF"} or self.document is None or self.document.format != name
+        if before != after and name not in {"JPEG", "TIFF"}:
+            return True
+        return self.document is None or self.document.format != name
+
+    def encode(self, document: Document, pages: Iterator[Page], quality: int | None) -> Encoded:
+        """Its result.
+
+        Raises:
+            UnsupportedImageError: The format cannot hold it.
+        """
+        plan = self.plan
+        return encode_document(document, pages, plan.target.suffix, quality, plan.as_named)
 
     def success(self, quality: int | None) -> Literal["restored", "copied", "converted"]:
         """What its result is, once it is written."""

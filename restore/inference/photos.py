@@ -1,7 +1,7 @@
 """From files and folders to restored ones, planned as a whole and then done: what `restore photos` and Python call."""
 
-from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Generator, Iterable, Sequence
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from restore.corruption import Identity
@@ -38,52 +38,63 @@ class PhotoPlan:
         Raises:
             UsageError: As `run`.
         """
-        _check(restorer, options)
+        self._check(restorer, options)
         with Journal(self.out, _work(restorer, options), write=False) as journal:
             return [(plan, _decide(journal, plan, options)) for plan in self.plans]
 
-    def run(self, restorer: Restorer, options: BatchOptions, limit: int | None = None) -> Generator[PhotoResult]:
+    def limited(self, restorer: Restorer, options: BatchOptions, limit: int) -> "PhotoPlan":
+        """The part of it that ends after so many pictures that were not done before.
+
+        Raises:
+            UsageError: As `run`.
+        """
+        plans = []
+        for plan, decision in self.decisions(restorer, options):
+            limit -= decision.work
+            if limit < 0:
+                break
+            plans.append(plan)
+        return replace(self, plans=plans)
+
+    def run(self, restorer: Restorer, options: BatchOptions) -> Generator[PhotoResult]:
         """Do it.
 
         Args:
             restorer: What restores.
             options: How.
-            limit: Stop after so many pictures that were not done before.
 
         Returns:
             What could not be searched, then one result per picture, in order, as they are done.
 
         Raises:
-            UsageError: A bundle that gives pictures back and restores nothing, one that fills in without masks, or
-                masks for one that does not.
-            OutputError: With the first result: the target folder cannot be written, has too little room, or another
-                run is writing there. Nothing has been written then.
+            UsageError: A bundle that gives pictures back and restores nothing, one that fills in without masks, masks
+                for one that does not, or a mask that is a photo to restore.
+            OutputError: Results would land in the folder of masks; with the first result: the target folder cannot be
+                written, has too little room, or another run is writing there. Nothing has been written then.
         """
-        _check(restorer, options)
-        return self._run(restorer, options, limit)
+        self._check(restorer, options)
+        return self._run(restorer, options)
 
-    def _run(self, restorer: Restorer, options: BatchOptions, limit: int | None) -> Generator[PhotoResult]:
-        for problem in self.found.problems:
-            yield PhotoResult(problem.path, self.out, "skipped" if problem.is_link else "failed", problem.reason)
+    def _check(self, restorer: Restorer, options: BatchOptions) -> None:
+        _check(restorer, options)
+        if options.masks is not None:
+            options.masks.check(self.plans)
+
+    def _run(self, restorer: Restorer, options: BatchOptions) -> Generator[PhotoResult]:
         needed = sum(_size(plan.source) for plan, decision in self.decisions(restorer, options) if decision.work)
         check_target_folder(self.out, needed)
         with Journal(self.out, _work(restorer, options)) as journal:
             folders = {plan.target.parent for plan in self.plans} | {self.out}
-            remove_partial_files(folder for folder in folders if not self._is_of_another_run(folder))
-            plans = list(self.plans if limit is None else self._first(journal, options, limit))
-            yield from restore_files(restorer, plans, options, journal)
+            if not any(Journal.is_held(folder) for folder in self.out.absolute().parents):
+                remove_partial_files(folder for folder in folders if not self._is_of_another_run(folder))
+            for problem in self.found.problems:
+                yield PhotoResult(problem.path, self.out, "skipped" if problem.is_link else "failed", problem.reason)
+            yield from restore_files(restorer, self.plans, options, journal)
 
     def _is_of_another_run(self, folder: Path) -> bool:
         """Whether a folder below this one's has, or lies below one that has, a journal: its run may be writing."""
         below = (place for place in (folder, *folder.parents) if place != self.out and place.is_relative_to(self.out))
         return any((place / JOURNAL_FILE).exists() for place in below)
-
-    def _first(self, journal: Journal, options: BatchOptions, limit: int) -> Iterator[PlannedImage]:
-        for plan in self.plans:
-            limit -= _decide(journal, plan, options).work
-            if limit < 0:
-                return
-            yield plan
 
 
 def plan_photos(
@@ -176,7 +187,10 @@ def restore_photos(
     plan = plan_photos(sources, out, listed, name_suffix, file_format)
     restorer = Restorer.from_bundle(bundle, device, precision, tile)
     results = []
-    for result in plan.run(restorer, options or BatchOptions(), limit):
+    options = options or BatchOptions()
+    if limit is not None:
+        plan = plan.limited(restorer, options, limit)
+    for result in plan.run(restorer, options):
         results.append(result)
         if on_result is not None:
             on_result(result)

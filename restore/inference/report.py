@@ -51,13 +51,13 @@ def check_report(path: Path, plans: Sequence[PlannedImage] = (), overwrite: bool
         overwrite: Whether any other file that is there may be replaced. Sources never are.
 
     Raises:
-        UsageError: Its suffix is not one of `REPORT_SUFFIXES`, or it is a folder.
+        UsageError: Its suffix is not one of `REPORT_SUFFIXES`, or it is no regular file.
         OutputError: It is a source or a result, or another file that is there.
     """
     if path.suffix.lower() not in REPORT_SUFFIXES:
         raise UsageError(f"{path}: a report ends in {', '.join(REPORT_SUFFIXES)}")
-    if os.path.isdir(path):  # noqa: PTH112  # Path.is_dir may raise
-        raise UsageError(f"{path}: is a folder; --report needs a file")
+    if os.path.exists(path) and not os.path.isfile(path):  # noqa: PTH110, PTH113  # Path's may raise
+        raise UsageError(f"{shown(path)}: is a folder, a pipe or a device; --report needs a file")
     if one_of(plan.source for plan in plans)(path):
         raise OutputError(f"{shown(path)}: is a photo to restore; choose another name for the report")
     if one_of(plan.target for plan in plans)(path):

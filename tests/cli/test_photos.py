@@ -1,9 +1,11 @@
 """`restore photos`: what it says, what it returns, and that no argument ends in a traceback."""
 
 import csv
+import io
 import json
 import os
 import shlex
+import shutil
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -91,7 +93,7 @@ def test_a_dry_run_keeps_to_the_limit(command: list[str], capsys: pytest.Capture
         (["--max-megapixels", "0"], "--max-megapixels: must be a number above 0, not 0"),
         (["--max-megapixels", "1e308"], "--max-megapixels: must be a number above 0, not 1e+308"),
         (["--workers", "0"], "--workers: must be 1 or more, not 0"),
-        (["--report", "folder.html"], "folder.html: is a folder; --report needs a file"),
+        (["--report", "folder.html"], "folder.html: is a folder, a pipe or a device; --report needs a file"),
         (["--out", "x" * 300], "cannot be written (File name too long)"),
         (["x" * 300], "no such file or folder"),
         (["in/**/*.tif"], "matches no file"),
@@ -217,6 +219,10 @@ def test_an_interrupted_run_reports_what_was_written_and_that_it_stopped(
     report = json.loads(Path("r.json").read_text(encoding="utf-8"))
     assert (report["complete"], report["planned"], report["summary"]) == (False, 9, {"restored": len(there)})
     assert {photo["target"] for photo in report["photos"]} == there
+    count = 0
+    shutil.rmtree("out")
+    assert main([*command, "--report", "r.json", "--limit", "6"]) == ExitCode.INTERRUPTED
+    assert json.loads(Path("r.json").read_text(encoding="utf-8"))["planned"] == 6
     monkeypatch.undo()
 
 
@@ -289,3 +295,40 @@ def test_the_help_names_every_format(capsys: pytest.CaptureFixture[str]) -> None
         main(["photos", "--help"])
     words = {word.rstrip(".,;") for word in capsys.readouterr().out.split()}
     assert (set(FORMATS) | RAW_SUFFIXES) - words == set()
+
+
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16"])
+def test_a_list_may_begin_as_windows_begins_texts(encoding: str, command: list[str], tmp_path: Path) -> None:
+    write_photos(Path("in"), 2)
+    (tmp_path / "list").write_text("in/00.png\r\nin/01.png\r\n", encoding)
+    assert main([command[0], *command[2:], "--from-file", "list"]) == ExitCode.OK
+    assert sorted(path.name for path in Path("out").glob("*.png")) == ["00.png", "01.png"]
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"), [(b"/\n", "/: is no file"), (b"\xff\xfe\x00", "is not; store the list")]
+)
+def test_a_list_of_something_else_is_refused(
+    content: bytes, reason: str, command: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "list").write_bytes(content)
+    assert main([command[0], *command[2:], "--from-file", "list"]) == ExitCode.USAGE
+    assert reason in capsys.readouterr().err
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs named pipes")
+def test_a_report_is_never_a_pipe(command: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    write_photos(Path("in"), 1)
+    os.mkfifo("r.csv")
+    assert main([*command, "--report", "r.csv", "--dry-run"]) == ExitCode.USAGE
+    assert "r.csv: is a folder, a pipe or a device; --report needs a file" in capsys.readouterr().err
+
+
+def test_names_that_the_terminal_cannot_write_are_escaped(command: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    (photo,) = write_photos(Path("in"), 1)
+    photo.rename("in/\u65c5.png")
+    written = io.BytesIO()
+    monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(written, "cp1252"))
+    assert main([*command, "--dry-run"]) == ExitCode.OK
+    sys.stdout.flush()
+    assert written.getvalue().decode("ascii").split() == ["in/\\u65c5.png", "->", "out/\\u65c5.png"]

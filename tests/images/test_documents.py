@@ -2,6 +2,7 @@
 
 import io
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ import tifffile
 from PIL import Image
 
 from restore.errors import UnsupportedImageError
-from restore.images.codec import encode_document
+from restore.images.codec import encode_document, open_document, read_pages
 from restore.images.containers import segment
 from tests.helpers.documents import few_bits_png, noise, opened, pillow, returned
 
@@ -280,6 +281,18 @@ def test_a_jpeg_that_says_rgb_keeps_its_colours(jfif: bool, tmp_path: Path) -> N
         np.testing.assert_array_equal(pages[0].pixels, np.asarray(before))
         assert np.abs(np.asarray(after).astype(int) - np.asarray(before)).mean() < 1.5
         assert ("jfif" in after.info, after.info.get("adobe_transform") == 0) == (jfif, not jfif)
+
+
+def test_noise_fits_into_a_progressive_jpeg_of_the_highest_quality(tmp_path: Path) -> None:
+    path = tmp_path / "a.jpg"
+    picture = Image.fromarray(np.full((300, 300, 3), 128, np.uint8))
+    picture.save(path, quality=100, subsampling=0, progressive=True)
+    document = open_document(path)
+    (page,) = read_pages(document)
+    noisy = np.random.default_rng(0).integers(0, 256, page.pixels.shape, np.uint8)
+    encoded = encode_document(document, [replace(page, pixels=noisy)], ".jpg")
+    assert len(encoded.data) > 2 * 300 * 300  # more than Pillow is ready for
+    assert np.abs(np.asarray(opened(encoded)).astype(int) - noisy).mean() < 2
 
 
 @pytest.mark.parametrize(("subsampling", "factors"), [(0, (1, 1)), (1, (2, 1)), (2, (2, 2))])

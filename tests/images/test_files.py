@@ -105,6 +105,11 @@ def a_source_folder_below_the_target(folder: Path) -> tuple[list[FoundImage], Pa
     return find_images([folder / "Photos"]), folder
 
 
+def a_folder_named_as_a_photo(folder: Path) -> tuple[list[FoundImage], Path]:
+    touch(folder, "one/a.png", "two/A.png/b.png")
+    return find_images([folder / "one", folder / "two"]), folder / "out"
+
+
 @pytest.mark.parametrize(
     ("case", "message"),
     [
@@ -115,6 +120,7 @@ def a_source_folder_below_the_target(folder: Path) -> tuple[list[FoundImage], Pa
         (the_folder_of_another_source, r"out/a\.png: would replace a source"),
         (a_source_by_another_name, r"out/a\.png: would replace a source"),
         (a_file_as_target, "out: is a file"),
+        (a_folder_named_as_a_photo, r"out/A\.png: would be the result of .*one/a\.png and a folder of other results"),
         (a_source_folder_below_the_target, r"Photos: lies inside the source folder .*Photos"),
     ],
 )

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from restore.errors import OutputError
+from restore.errors import OutputError, UsageError
 from restore.images.codec import decode
 from restore.images.files import PARTIAL_PREFIX
 from restore.inference import batch
@@ -114,6 +114,39 @@ def test_a_source_that_vanishes_before_its_result_is_written_is_said(tmp_path: P
     (failed,) = plan_photos([tmp_path / "in"], tmp_path / "out").run(restorer, BatchOptions(auto=False))
     assert failed.status == "failed"
     assert failed.reason == f"{source}: changed or vanished while it was read; run again"
+
+
+def test_a_source_that_changes_while_its_view_is_written_is_said(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (source,) = write_photos(tmp_path / "in", 1)
+    encode = batch.encode  # type: ignore[attr-defined]  # imported there
+
+    def changes(*arguments: object) -> bytes:
+        os.utime(source, ns=(1, 1))  # as an editor that saves as many bytes
+        return encode(*arguments)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(batch, "encode", changes)
+    (failed,) = run(tmp_path / "in", tmp_path / "out", compare=True)
+    assert failed.reason == f"{source}: changed or vanished while it was read; run again"
+    assert not (tmp_path / "out" / "00.png").exists()
+
+
+def test_a_photo_is_no_mask_and_a_result_becomes_none(tmp_path: Path) -> None:
+    photo = write_photos(tmp_path / "in", 1)[0]
+    mask = np.zeros(decode(photo).pixels.shape[:2], np.uint8)
+    mask[:5] = 255
+    (tmp_path / "masks").mkdir()
+    Image.fromarray(mask).save(tmp_path / "masks" / "00.png")
+    before = (tmp_path / "masks" / "00.png").read_bytes()
+    with pytest.raises(OutputError, match="lies inside the folder of masks"):
+        run(tmp_path / "in", tmp_path / "masks", fills=True, masks=MaskFolder(tmp_path / "masks"), overwrite=True)
+    assert (tmp_path / "masks" / "00.png").read_bytes() == before
+    with pytest.raises(UsageError, match=r"00\.png: is the mask of .*00\.png and a photo to restore"):
+        run(tmp_path / "in", tmp_path / "out", fills=True, masks=MaskFolder(tmp_path / "in"))
+    assert not (tmp_path / "out").exists()
+    (result,) = run(tmp_path / "in", tmp_path / "out", fills=True, masks=MaskFolder(tmp_path / "masks"))
+    assert result.status == "restored"
 
 
 VIEWS = ("00.png.residual.png", "00.png.compare.jpg")

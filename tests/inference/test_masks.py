@@ -9,7 +9,7 @@ import numpy.typing as npt
 import pytest
 from PIL import Image
 
-from restore.errors import UsageError
+from restore.errors import UnreadableImageError, UsageError
 from restore.inference.masks import MaskFolder
 
 
@@ -47,6 +47,44 @@ def test_a_mask_is_found_whatever_a_system_makes_of_its_name(tmp_path: Path) -> 
     assert masks.find(Path("IMG_1.JPG")) == tmp_path / "img_1.png"
     write(tmp_path / "IMG_1.png", a_hole())
     assert MaskFolder(tmp_path).find(Path("IMG_1.JPG")) == tmp_path / "IMG_1.png"
+
+
+def test_folders_of_masks_are_found_whatever_a_system_makes_of_their_names(tmp_path: Path) -> None:
+    composed, decomposed = (unicodedata.normalize(form, "Café") for form in ("NFC", "NFD"))
+    masks = MaskFolder(tmp_path)
+    here = write(tmp_path / "trip" / composed / "a.png", a_hole())
+    assert masks.find(Path("Trip", decomposed, "A.jpg")) == here
+    exact = write(tmp_path / "Trip" / composed / "a.png", a_hole())
+    assert masks.find(Path("Trip", decomposed, "A.jpg")) == exact
+    with pytest.raises(UsageError, match=r"Trip and trip are both folders of TRIP/a\.jpg"):
+        masks.find(Path("TRIP/a.jpg"))
+
+
+def test_a_mask_that_is_dark_throughout_is_no_empty_one(tmp_path: Path) -> None:
+    path = write(tmp_path / "m.png", a_hole() // 255 * 127)
+    with pytest.raises(
+        UsageError, match="brightest pixel has 127 of 255, and white begins at 128; store what is white"
+    ):
+        MaskFolder(tmp_path).read(path, (20, 30))
+    Image.fromarray(a_hole().astype(np.uint16)).save(tmp_path / "n.png")
+    with pytest.raises(UsageError, match="255 of 65535, and white begins at 32768"):
+        MaskFolder(tmp_path).read(tmp_path / "n.png", (20, 30))
+
+
+def test_a_mask_that_is_widened_over_the_picture_is_refused(tmp_path: Path) -> None:
+    dots = np.zeros((64, 64), np.uint8)
+    dots[::16, ::16] = 255
+    path = write(tmp_path / "m.png", dots)
+    with pytest.raises(UsageError, match="widened by 30 pixels, marks 100% of the picture as missing"):
+        MaskFolder(tmp_path, dilate=30).read(path, (64, 64))
+
+
+def test_a_mask_may_be_as_large_as_its_picture(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("restore.inference.masks.MAX_PIXELS", 100)
+    path = write(tmp_path / "m.png", a_hole())
+    assert MaskFolder(tmp_path).read(path, (20, 30))[0].sum() == 40
+    with pytest.raises(UnreadableImageError, match="limit of 100"):
+        MaskFolder(tmp_path).read(path, (5, 5))
 
 
 @pytest.mark.parametrize("white", [1, 40_000, 65_535])

@@ -20,7 +20,8 @@ from restore import BatchOptions, PhotoResult, restore_photos
 from restore.cli.main import main
 from restore.errors import ExitCode, OutputError, UsageError
 from restore.images.codec import decode
-from restore.inference.journal import JOURNAL_FILE
+from restore.images.files import PARTIAL_PREFIX
+from restore.inference.journal import JOURNAL_FILE, Journal
 from restore.inference.masks import MaskFolder
 from restore.inference.photos import plan_photos
 from restore.inference.restorer import Restorer
@@ -215,7 +216,7 @@ def test_a_disk_that_fills_up_is_a_line_per_file_and_what_is_there_is_whole(
 
 def test_a_target_without_room_is_found_before_the_first_write(tmp_path: Path, small_disk: Path, bundle: Path) -> None:
     write_photos(tmp_path / "in", 6, (280, 280))
-    with pytest.raises(OutputError, match=r"has 0 MB free, and the results need about 1 MB"):
+    with pytest.raises(OutputError, match=r"has 0.3 MB free, and the results need about 0.5 MB"):
         restore_photos([tmp_path / "in"], small_disk / "out", bundle, ALL)
     assert not (small_disk / "out").exists()
 
@@ -236,4 +237,43 @@ def test_a_mask_that_was_edited_is_seen_by_the_plan_and_counted_by_the_limit(tmp
     mask[:9] = 255
     Image.fromarray(mask).save(tmp_path / "masks" / "01.png")
     assert [decision.work for _, decision in plan.decisions(restorer, options)] == [False, True]
-    assert [result.status for result in plan.run(restorer, options, limit=1)] == ["skipped", "restored"]
+    limited = plan.limited(restorer, options, 1)
+    assert [result.status for result in limited.run(restorer, options)] == ["skipped", "restored"]
+
+
+def test_a_run_below_anothers_folder_leaves_what_that_is_writing(tmp_path: Path, bundle: Path) -> None:
+    write_photos(tmp_path / "in", 1)
+    part = tmp_path / "out" / "sub" / f"{PARTIAL_PREFIX}0011.part"
+    part.parent.mkdir(parents=True)
+    part.write_bytes(b"half")
+    with Journal(tmp_path / "out", {}):
+        restore_photos([tmp_path / "in"], tmp_path / "out" / "sub", bundle, ALL)
+        assert part.exists()
+    restore_photos([tmp_path / "in"], tmp_path / "out" / "sub", bundle, ALL)
+    assert not part.exists()
+
+
+def test_a_run_that_cannot_begin_reports_nothing(tmp_path: Path, bundle: Path) -> None:
+    write_photos(tmp_path / "in", 1)
+    (tmp_path / "in" / "link").symlink_to(tmp_path / "elsewhere", target_is_directory=True)
+    (tmp_path / "elsewhere").mkdir()
+    seen: list[PhotoResult] = []
+    with Journal(tmp_path / "out", {}), pytest.raises(OutputError, match="another run is writing here"):
+        restore_photos([tmp_path / "in"], tmp_path / "out", bundle, ALL, on_result=seen.append)
+    assert seen == []
+    results = restore_photos([tmp_path / "in"], tmp_path / "out", bundle, ALL)
+    assert [result.status for result in results] == ["skipped", "restored"]
+
+
+def test_a_format_that_is_asked_for_is_what_the_result_is(tmp_path: Path, bundle: Path) -> None:
+    (source,) = write_photos(tmp_path / "in", 1)
+    source.rename(tmp_path / "in" / "00.jpg")
+    for clean, folder in ((True, "copied"), (False, "restored")):
+        options = BatchOptions(auto=clean)
+        (kept,) = restore_photos([tmp_path / "in"], tmp_path / folder, bundle, options)
+        (made,) = restore_photos([tmp_path / "in"], tmp_path / f"{folder}_jpg", bundle, options, file_format="jpg")
+        with Image.open(kept.target) as before, Image.open(made.target) as after:
+            assert (before.format, after.format) == ("PNG", "JPEG")
+    (same,) = restore_photos([tmp_path / "copied_jpg"], tmp_path / "again", bundle, file_format="jpg")
+    assert same.status == "copied"
+    assert same.target.read_bytes() == same.source.read_bytes()
