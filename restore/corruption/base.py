@@ -93,7 +93,7 @@ class OneOf(Corruption):
 
     def __call__(self, images: Tensor, generator: torch.Generator) -> Corrupted:
         """Choose per sample, and corrupt each group as one batch."""
-        weights = torch.tensor(self.weights, device=images.device)
+        weights = torch.tensor(self.weights, dtype=torch.float32, device=images.device)
         choices = torch.multinomial(weights, images.shape[0], replacement=True, generator=generator)
         result, mask = images.clone(), no_mask(images)
         for index, corruption in enumerate(self.corruptions):

@@ -109,7 +109,8 @@ class RestorationTask(LightningModule, ABC):
             self.log(f"train/{name}", penalty.detach(), sync_dist=True)
             loss = loss + penalty
         self.log("train/loss", loss.detach(), prog_bar=True, sync_dist=True)
-        if (self.global_step + 1) % self.trainer.log_every_n_steps == 0:  # type: ignore[attr-defined]  # set by a connector
+        every: int = self.trainer.log_every_n_steps  # type: ignore[attr-defined]  # set by a connector
+        if every and (self.global_step + 1) % every == 0:
             self._score("train", batch, restored.detach())
             self._log_scores("train", on_step=True)
         return loss

@@ -154,7 +154,7 @@ def test_a_composition_draws_anew_for_every_step() -> None:
 
 def test_choices_come_as_often_as_their_weights_say() -> None:
     choices: list[Corruption] = [Step(0.0, float(index), index) for index in range(4)]
-    result = OneOf(choices, [1.0, 0.0, 2.0, 5.0])(torch.rand(8000, 3, 1, 4), generator_for("weights"))
+    result = OneOf(choices, [1, 0, 2, 5])(torch.rand(8000, 3, 1, 4), generator_for("weights"))
     chosen = result.image[:, 0, 0, 0]
     shares = [(chosen == index).float().mean().item() for index in range(4)]
     assert shares == pytest.approx([1 / 8, 0, 2 / 8, 5 / 8], abs=0.02)  # four standard errors

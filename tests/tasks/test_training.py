@@ -146,6 +146,14 @@ def test_training_scores_are_logged_with_the_batch_that_they_are_of(photos: Path
     assert all(row["train/loss"] for row in rows if row["train/psnr"])
 
 
+@pytest.mark.filterwarnings("ignore:The number of training batches")
+def test_a_training_may_log_no_steps(photos: Path, tmp_path: Path) -> None:
+    trainer = quiet_trainer(tmp_path, max_epochs=1, limit_val_batches=0, log_every_n_steps=0)
+    trainer.fit(task(), small_data(photos, samples_per_epoch=4))
+    assert trainer.global_step > 0
+    assert not any("train/psnr" in table.read_text() for table in tmp_path.rglob("metrics.csv"))
+
+
 @pytest.mark.parametrize("precision", ["32-true", "bf16-mixed"])
 def test_logged_scores_are_the_scorers_also_under_mixed_precision(photos: Path, tmp_path: Path, precision: str) -> None:
     learner = task()
