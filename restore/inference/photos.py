@@ -39,6 +39,9 @@ class PhotoPlan:
             UsageError: As `run`.
         """
         self._check(restorer, options)
+        return self._decisions(restorer, options)
+
+    def _decisions(self, restorer: Restorer, options: BatchOptions) -> list[tuple[PlannedImage, Decision]]:
         with Journal(self.out, _work(restorer, options), write=False) as journal:
             return [(plan, _decide(journal, plan, options)) for plan in self.plans]
 
@@ -81,7 +84,7 @@ class PhotoPlan:
             options.masks.check(self.plans)
 
     def _run(self, restorer: Restorer, options: BatchOptions) -> Generator[PhotoResult]:
-        needed = sum(_size(plan.source) for plan, decision in self.decisions(restorer, options) if decision.work)
+        needed = sum(_size(plan.source) for plan, decision in self._decisions(restorer, options) if decision.work)
         check_target_folder(self.out, needed)
         with Journal(self.out, _work(restorer, options)) as journal:
             folders = {plan.target.parent for plan in self.plans} | {self.out}
