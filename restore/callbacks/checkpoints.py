@@ -3,7 +3,7 @@
 import logging
 import warnings
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import lightning.pytorch as pl
 import torch
@@ -19,13 +19,37 @@ _log = logging.getLogger(__name__)
 
 
 class BestCheckpoint(ModelCheckpoint):
-    """Lightning's, but for three things.
+    """Lightning's, but for four things.
 
-    `last.ckpt` is of the last step, whether or not it is the best. A training that has diverged ends. And a resumed
-    run, which writes into a folder of its own, remembers the best of the one before.
+    Whether the highest or the lowest score is the best follows from its name. `last.ckpt` is of the last step, whether
+    or not it is the best. A training that has diverged ends. And a resumed run, which writes into a folder of its own,
+    remembers the best of the one before.
+
+    Args:
+        dirpath: Folder of the checkpoints; `checkpoints` in the run's folder if left out.
+        monitor: Name of the score.
+        mode: `max` or `min`, the best score; `auto` is `max` for PSNR and SSIM and `min` for errors and losses.
+        settings: Lightning's own.
+
+    Raises:
+        UsageError: The mode contradicts the score, or is `auto` for a score that is neither good nor bad.
     """
 
     _diverged = False
+
+    def __init__(
+        self,
+        dirpath: Path | str | None = None,
+        monitor: str | None = None,
+        mode: Literal["auto", "max", "min"] = "auto",
+        **settings: Any,
+    ) -> None:
+        best = _best_is(monitor)
+        if best and mode not in {"auto", best}:
+            raise UsageError(f"checkpoint.mode: the best {monitor} is its {best}, not its {mode}; leave the mode out")
+        if monitor and not best and mode == "auto":
+            raise UsageError(f"checkpoint.mode: name max or min, whichever is the best {monitor}")
+        super().__init__(dirpath, monitor=monitor, mode=best or mode.replace("auto", "min"), **settings)
 
     def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
         """Refuse settings of Lightning's with which nothing could be made of the checkpoints.
@@ -107,6 +131,14 @@ class BestCheckpoint(ModelCheckpoint):
     def _remove_checkpoint(self, trainer: pl.Trainer, filepath: str) -> None:
         if self.dirpath is None or Path(filepath).parent == Path(self.dirpath):
             super()._remove_checkpoint(trainer, filepath)
+
+
+def _best_is(monitor: str | None) -> Literal["max", "min"] | None:
+    """Which of a score's values is the best; None where that depends on what is wanted."""
+    name = (monitor or "").rpartition("/")[-1]
+    if name.endswith(("psnr", "ssim")):
+        return "max"
+    return "min" if name in {"mse", "loss", "negative_elbo"} else None
 
 
 def check_checkpoint(path: Path, network: RestorationNetwork | None = None, resumes: bool = False) -> None:

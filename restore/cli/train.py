@@ -74,7 +74,6 @@ class RestoreCLI(LightningCLI):
         parser.set_defaults(
             {
                 "checkpoint.monitor": "val/psnr",
-                "checkpoint.mode": "max",
                 "checkpoint.save_last": True,
                 "checkpoint.save_on_exception": True,
                 # A metric's name holds a slash, which would become a folder.

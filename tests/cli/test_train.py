@@ -84,6 +84,7 @@ def test_without_a_logger_a_run_trains_and_the_next_does_not_replace_it(capsys: 
         (["fit", *TINY, "--trainer.enable_checkpointing", "false"], "enable_checkpointing"),
         (["fit", *TINY, "--model.init_args.network.init_args.fill", "navier"], "fill"),
         (["fit", *TINY, "--bundle.protocol", "gausian"], "bundle.protocol: use one of gaussian-awgn"),
+        (["fit", *TINY, "--checkpoint.mode", "min"], "checkpoint.mode: the best val/psnr is its max, not its min"),
         (["fit", *TINY, "--panels.photos=-1"], "panels.photos: must be 0 or more"),
         (["fit", *TINY, "--lr_scheduler", "CosineAnnealingLR"], "lr_scheduler"),
         (["fit", *TINY, "--trainer.precision", "bf16-mixed"], "trainer.precision: comes from --precision"),
