@@ -1,9 +1,6 @@
 """A folder of clean photos as training, validation and test batches, with the damage added on the way."""
 
-import filecmp
 import logging
-import os
-import stat
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
@@ -15,6 +12,7 @@ from restore.corruption import Corruption, GaussianNoise
 from restore.data.augment import CropAugmentation
 from restore.data.base import CorruptingDataModule, check_at_least, check_share, prepared
 from restore.data.dataset import CropDataset, PhotoStore, TrainingCrops, photos_in, split_photos
+from restore.data.held_out import check_held_out, warn_of_copies
 from restore.errors import DataError, RestoreError
 from restore.images.samples import sample_photos
 from restore.images.search import FoundImage
@@ -103,8 +101,7 @@ class RestorationDataModule(CorruptingDataModule):
             if wrong:
                 raise wrong[0] if len(wrong) == 1 else DataError("; ".join(map(str, wrong)))
         if stage in {"test", "predict"} and self._test is None:
-            photos = self._split()[1] if self.test_dir is None else photos_in(self.test_dir, "data.test_dir")
-            self._test = PhotoStore(photos, min_side=11)
+            self._test = PhotoStore(self._tested(stage), min_side=11)
 
     def train_dataloader(self) -> DataLoader[TrainingCrops]:
         """Clean 8-bit crops; `on_after_batch_transfer` makes batches of them."""
@@ -138,16 +135,23 @@ class RestorationDataModule(CorruptingDataModule):
     def _split(self) -> tuple[list[FoundImage], list[FoundImage]]:
         photos = sample_photos() if self.photos_dir is None else photos_in(self.photos_dir, "data.photos_dir")
         if self.test_dir is not None and self.test_dir.is_dir():  # it may come later
-            _refuse_common(photos, photos_in(self.test_dir, "data.test_dir"), "data.test_dir")
+            check_held_out(photos, photos_in(self.test_dir, "data.test_dir"), "data.test_dir")
         if self.val_dir is not None:
             val = photos_in(self.val_dir, "data.val_dir")
-            _refuse_common(photos, val, "data.val_dir")
-            _warn_of_copies(photos, val, "data.val_dir")
+            check_held_out(photos, val, "data.val_dir")
             return photos, val
         _warn_of_partners(photos)
         parts = split_photos(photos, self.val_share, self.seed)
-        _warn_of_copies(parts["train"], parts["val"], "data.photos_dir")
+        warn_of_copies(parts["train"], parts["val"], "data.photos_dir")
         return parts["train"], parts["val"]
+
+    def _tested(self, stage: str) -> list[FoundImage]:
+        if self.test_dir is None:
+            return self._split()[1]
+        photos = photos_in(self.test_dir, "data.test_dir")
+        if stage == "test" and self.photos_dir is not None and self.photos_dir.is_dir():
+            check_held_out(photos_in(self.photos_dir, "data.photos_dir"), photos, "data.test_dir")
+        return photos
 
     def _fill(self, part: str, photos: Sequence[FoundImage]) -> None:
         if part == "train":
@@ -162,51 +166,6 @@ class RestorationDataModule(CorruptingDataModule):
         return store
 
 
-def _refuse_common(training: Sequence[FoundImage], held_out: Sequence[FoundImage], option: str) -> None:
-    """Scores on photos of training say nothing."""
-    places = {os.path.realpath(photo.path) for photo in training}
-    common = [photo.path for photo in held_out if os.path.realpath(photo.path) in places]
-    if common:
-        raise DataError(
-            f"{option}: {len(common)} of its {len(held_out)} photos are in data.photos_dir too, such as {common[0]}; "
-            "put them into separate folders"
-        )
-
-
-def _warn_of_copies(training: Sequence[FoundImage], held_out: Sequence[FoundImage], option: str) -> None:
-    """A photo may lie in a folder twice, under another name or behind a link."""
-    sizes: dict[int, list[Path]] = {}
-    for photo in training:
-        sizes.setdefault(_size(photo.path), []).append(photo.path)
-    copies = [
-        photo.path
-        for photo in held_out
-        if any(_are_alike(photo.path, other) for other in sizes.get(_size(photo.path) or -1, ()))
-    ]
-    if copies:
-        _log.warning(
-            "%s: %d of %d photos that are held out for validation are trained on under another name, such as %s: "
-            "remove the copies, or validation scores mislead",
-            *(option, len(copies), len(held_out), copies[0]),
-        )
-
-
-def _are_alike(one: Path, other: Path) -> bool:
-    try:
-        return filecmp.cmp(one, other, shallow=False)
-    except OSError:  # said later, with all that cannot be used
-        return False
-
-
-def _size(path: Path) -> int:
-    """In bytes; 0 for what is no file that can be compared, which is said later, with all that cannot be used."""
-    try:
-        status = path.stat()
-    except OSError:
-        return 0
-    return status.st_size if stat.S_ISREG(status.st_mode) else 0
-
-
 def _warn_of_partners(photos: Sequence[FoundImage]) -> None:
     """Of two pictures of one page, one may be trained on and the other scored."""
     names = Counter(photo.relative.stem for photo in photos)
@@ -214,7 +173,7 @@ def _warn_of_partners(photos: Sequence[FoundImage]) -> None:
     if again > len(photos) / 2:
         _log.warning(
             "data.photos_dir: %d of %d photos share their name with another: if they show the same, validation scores "
-            "mislead. Pairs of damaged and clean pictures are for --data PairedDataModule",
+            "mislead. Pairs of damaged and clean pictures are for --config scans",
             again,
             len(photos),
         )

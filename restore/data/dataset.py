@@ -1,5 +1,6 @@
 """Datasets over decoded photos: random crops for training, whole or centred pictures for scoring."""
 
+import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from itertools import islice
@@ -14,9 +15,9 @@ from torch.utils.data import Dataset, DistributedSampler
 
 from restore.corruption import Corruption
 from restore.data.augment import CropAugmentation
-from restore.errors import DataError, RestoreError
+from restore.errors import DataError, RestoreError, UsageError
 from restore.images.codec import decode, has_several_pages, open_document
-from restore.images.search import FoundImage, find_images
+from restore.images.search import FoundImage, search
 from restore.images.tensors import to_float
 from restore.seeds import derive_seed, generator_for
 from restore.types import ScoredBatch
@@ -34,6 +35,8 @@ __all__ = [
     "split_photos",
 ]
 
+
+_log = logging.getLogger(__name__)
 
 _WINDOW = 11
 """Side of the window of SSIM, which whole photos need."""
@@ -242,7 +245,9 @@ def _each(photos: Sequence[FoundImage], read: Callable[[FoundImage], _Result]) -
 
 
 def photos_in(folder: Path, option: str) -> list[FoundImage]:
-    """The photos of a folder, searched recursively.
+    """The photos of a folder, searched recursively; no panels and predictions of trainings that lie below it.
+
+    What cannot be searched, such as links to folders, is warned of.
 
     Args:
         folder: Where they are.
@@ -253,12 +258,30 @@ def photos_in(folder: Path, option: str) -> list[FoundImage]:
     """
     if not folder.is_dir():
         raise DataError(f"{option}: {folder} is not a folder; give one with photos in it")
-    photos = find_images([folder])
+    try:
+        found = search([folder])
+    except UsageError as error:  # files, and none is a photo
+        raise DataError(f"{option}: {error}") from error
+    for problem in found.problems:
+        _log.warning("%s: %s: %s", option, problem.path, problem.reason)
+    photos = [photo for photo in found.images if not _is_of_a_run(photo)]
+    if len(photos) < len(found.images):
+        _log.warning("%s: %d panels and predictions are no photos", option, len(found.images) - len(photos))
     if not photos:
         raise DataError(
             f"{option}: {folder} holds no photos; see `restore photos --help` for the formats that are read"
         )
     return photos
+
+
+def _is_of_a_run(photo: FoundImage) -> bool:
+    """Whether a training has drawn it into its folder, somewhere below the one that was searched."""
+    for depth, name in enumerate(photo.relative.parts[:-1]):
+        if name in {"panels", "predictions"}:
+            run = photo.path.parents[len(photo.relative.parts) - depth - 1]
+            if (run / "config.yaml").is_file():
+                return True
+    return False
 
 
 def centre(pixels: npt.NDArray[np.uint8], side: int) -> npt.NDArray[np.uint8]:

@@ -16,6 +16,7 @@ from restore.corruption import Identity
 from restore.data.augment import CropAugmentation
 from restore.data.base import CorruptingDataModule, check_at_least, check_share, prepared
 from restore.data.dataset import PhotoStore, TrainingCrops, as_rgb, centre, photos_in, split_photos
+from restore.data.held_out import warn_of_copies
 from restore.errors import DataError, UsageError
 from restore.images.search import FoundImage
 from restore.images.tensors import to_float
@@ -213,7 +214,11 @@ class PairedDataModule(CorruptingDataModule):
         }
 
     def _store(self, part: str, partners: dict[FoundImage, FoundImage], min_side: int) -> PairStore:
-        chosen = self._split(list(partners))["train" if part == "train" else "val"]
+        parts = self._split(list(partners))
+        chosen = parts["train" if part == "train" else "val"]
+        if part != "train":
+            clean = {name: [partners[photo] for photo in photos] for name, photos in parts.items()}
+            warn_of_copies(clean["train"], clean["val"], "data.clean_dir")
         store = PairStore([partners[photo] for photo in chosen], chosen, min_side)
         cached = store.preload(self.cache_mib)
         _log.info("%d %s pairs, %s", len(store), part, "in memory" if cached else "decoded as they are needed")

@@ -165,12 +165,12 @@ def test_copies_of_training_photos_are_not_scored_unsaid(tmp_path: Path, caplog:
     module(tmp_path / "all")
     assert "trained on under another name" not in caplog.text
     module(tmp_path / "all", val_dir=tmp_path / "val")
-    assert "data.val_dir: 1 of 1 photos that are held out for validation are trained on under" in caplog.text
+    assert "data.val_dir: 1 of 1 photos that are held out are trained on under" in caplog.text
     for photo in sorted((tmp_path / "all").iterdir()):
         copyfile(photo, photo.with_name(f"again {photo.name}"))
         (photo.with_name(f"link {photo.name}")).symlink_to(photo)
     module(tmp_path / "all", val_share=0.2)
-    assert "2 of 2 photos that are held out for validation are trained on under another name" in caplog.text
+    assert "2 of 2 photos that are held out are trained on under another name" in caplog.text
 
 
 def test_bad_files_of_both_parts_are_said_at_once(tmp_path: Path) -> None:
@@ -244,6 +244,9 @@ def test_a_folder_that_is_missing_or_empty_is_named(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"data\.photos_dir: .*nowhere is not a folder"):
         module(tmp_path / "nowhere")
     with pytest.raises(DataError, match="holds no photos"):
+        module(tmp_path)
+    (tmp_path / "notes.txt").touch()
+    with pytest.raises(DataError, match=r"data\.photos_dir: no photos in .*; 1 other file, and it is .*notes\.txt"):
         module(tmp_path)
 
 

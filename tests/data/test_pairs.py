@@ -1,6 +1,7 @@
 """Pairs: partners stay together, and on one side of the split."""
 
 from pathlib import Path
+from shutil import copyfile
 
 import numpy as np
 import pytest
@@ -108,7 +109,18 @@ def test_pairs_in_one_folder_of_photos_are_noticed(tmp_path: Path, caplog: pytes
     write_pairs(tmp_path)
     RestorationDataModule(photos_dir=tmp_path, crop_size=32, val_crop_size=48).setup("fit")
     assert "12 of 12 photos share their name with another" in caplog.text
-    assert "PairedDataModule" in caplog.text
+    assert "--config scans" in caplog.text
+
+
+def test_copies_among_pairs_are_not_scored_unsaid(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    write_pairs(tmp_path)
+    module(tmp_path, val_match="00*")
+    assert "under another name" not in caplog.text
+    for folder in ("clean", "damaged"):
+        (original,) = (tmp_path / folder).glob("00.*")
+        copyfile(original, original.with_stem("page 2"))
+    module(tmp_path, val_match="00*")
+    assert "data.clean_dir: 1 of 1 photos that are held out are trained on under another name" in caplog.text
 
 
 def test_the_recipe_for_scans_makes_a_bundle_of_pairs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
