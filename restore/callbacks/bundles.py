@@ -60,6 +60,7 @@ class SaveBundle(pl.Callback):
         self.data, self.licence, self.guarded, self.turned = data, licence, guarded, turned
         self._seconds_before, self._started, self._revision = 0.0, 0.0, ""
         self._folder = Path()
+        self._validated = -1
 
     def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
         """Find the run's folder, while all processes are here to agree on it."""
@@ -69,16 +70,20 @@ class SaveBundle(pl.Callback):
         """Start the clock, and note the code that trains before anyone edits it."""
         self._started, self._revision = time.monotonic(), _git_revision()
 
+    def on_validation_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Note which step the coming scores are of."""
+        self._validated = -1 if trainer.sanity_checking else trainer.global_step
+
     def on_save_checkpoint(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict[str, Any]
     ) -> None:
-        """Add the card, as plain data."""
+        """Add the card, as plain data, with the scores of this step if it was validated."""
         seconds = self._elapsed()
         checkpoint["training_seconds"] = seconds
         scores = {
             key: round(float(value), 4)
             for key, value in sorted(trainer.callback_metrics.items())
-            if key.startswith("val/")
+            if key.startswith("val/") and self._validated == trainer.global_step
         }
         card = ModelCard(
             name=self.name,

@@ -196,6 +196,12 @@ def run(command: str, arguments: Sequence[str]) -> int:
         if isinstance(error.__context__, KeyboardInterrupt):  # Lightning has made it an exit code of 1
             raise KeyboardInterrupt from None
         raise
+    except RestoreError as error:
+        text = str(error).rstrip()
+        if not text.startswith("Caught "):
+            raise
+        # From a loader's process it comes with a traceback, whose last line has the class and the message.
+        raise type(error)(text.splitlines()[-1].partition(": ")[2]) from None
     except (argparse.ArgumentError, TypeError, ValueError, MisconfigurationException) as error:
         ours = _our_error_behind(error)
         if ours is not None:

@@ -104,7 +104,11 @@ class RestorationDataModule(CorruptingDataModule):
             self._test = PhotoStore(self._tested(stage), min_side=11)
 
     def train_dataloader(self) -> DataLoader[TrainingCrops]:
-        """Clean 8-bit crops; `on_after_batch_transfer` makes batches of them."""
+        """Clean 8-bit crops; `on_after_batch_transfer` makes batches of them.
+
+        A loop of one's own, without a trainer, calls `sampler.set_epoch(n)` on it before each epoch, or gets the same
+        crops again.
+        """
         augmentation = CropAugmentation(self.crop_size, self.grey_share)
         dataset = CropDataset(prepared(self._train), augmentation, self.samples_per_epoch, self.train_seed)
         return self._training_loader(dataset)

@@ -87,6 +87,7 @@ def measure_ranges(network: RestorationNetwork) -> Ranges:
     try:
         for photo in sample_photos() if hooks else ():
             image = to_float(decode(photo.path).pixels)
+            image = image.mean(0, keepdim=True) if network.channels == 1 else image
             top, left = ((side - min(side, _CROP)) // 2 for side in image.shape[-2:])
             crop = image[None, :, top : top + _CROP, left : left + _CROP]
             for sigma in _NOISE:

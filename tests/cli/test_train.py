@@ -13,6 +13,7 @@ from restore.cli.main import main
 from restore.errors import ExitCode
 from restore.models.bundle import load_bundle
 from restore.tasks import RestorationTask
+from tests.helpers.photos import write_photos
 
 TINY = ["-c", "denoise", "-c", "debug"]
 SCHEDULER = "--model.init_args.scheduler=torch.optim.lr_scheduler."
@@ -45,8 +46,12 @@ def test_a_training_that_is_stopped_keeps_its_last_step_and_the_bundle_of_the_be
         assert main(["fit", *TINY]) == code
     (run,) = Path("runs").glob("*/version_0")
     last = run / "checkpoints" / "last.ckpt"
-    assert torch.load(last, weights_only=True)["global_step"] == 6
-    assert load_bundle(run / "bundle").card.training["steps"] == 4
+    stopped = torch.load(last, weights_only=True)
+    assert stopped["global_step"] == 6
+    assert stopped["card"]["training"]["validation"] == {}, "of step 4"
+    best = load_bundle(run / "bundle").card.training
+    assert best["steps"] == 4
+    assert best["validation"]["val/psnr"] > 10
     assert f"Stopped at step 6; --ckpt_path {last} goes on" in caplog.text
     assert main(["fit", *TINY, "--ckpt_path", str(last)]) == ExitCode.OK
     assert torch.load(run.parent / "version_1/checkpoints/last.ckpt", weights_only=True)["global_step"] == 8
@@ -104,6 +109,16 @@ def test_what_cannot_be_is_refused_in_a_line(
     assert main(arguments) == ExitCode.USAGE
     (line,) = re.findall("^restore: .*$", capsys.readouterr().err, re.MULTILINE)
     assert message in line
+
+
+def test_what_a_loader_process_cannot_read_is_named_in_a_line(capsys: pytest.CaptureFixture[str]) -> None:
+    photos = write_photos(Path("photos"), 4, (64, 128))
+    data = ["--data.photos_dir", "photos", "--data.val_crop_size", "48", "--data.cache_mib", "0"]
+    for photo in photos:
+        photo.write_bytes(photo.read_bytes()[:-2000])  # the headers are whole
+    assert main(["fit", *TINY, *data, "--data.num_workers", "1"]) == ExitCode.FAILED
+    (line,) = re.findall("^restore: .*$", capsys.readouterr().err, re.MULTILINE)
+    assert re.match(r"restore: photos/0\d\.png: damaged or truncated", line)
 
 
 def test_no_panels_are_drawn_if_none_are_asked_for() -> None:

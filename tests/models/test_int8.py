@@ -11,7 +11,7 @@ from restore.errors import BundleError, PrecisionError
 from restore.images.codec import decode
 from restore.images.samples import sample_photos
 from restore.images.tensors import to_float
-from restore.models import ConvolutionalAutoencoder
+from restore.models import ConvolutionalAutoencoder, UNet
 from restore.models.bundle import load_bundle, shipped_bundles
 from restore.models.int8 import measure_ranges, quantise_blocks
 from restore.scores import psnr
@@ -30,6 +30,7 @@ def test_ranges_are_measured_block_by_block_and_the_same_each_time() -> None:
     assert measure_ranges(network) == ranges
     assert not any(module._forward_pre_hooks for module in network.modules())
     assert measure_ranges(IdentityNetwork()) == {}
+    assert measure_ranges(UNet(widths=(32, 64), blocks=1, channels=1).eval()).keys() == ranges.keys()
 
 
 @pytest.mark.parametrize("name", [name for name in shipped_bundles() if name != "inpaint"])
