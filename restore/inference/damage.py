@@ -106,6 +106,8 @@ _TOLD: dict[str, set[str]] = {
     "defocus-blur": _BLUR,
 }
 """Damage that a photo within those limits cannot have."""
+_FINE_JPEG = 75.0
+"""Quality from which on a JPEG file is no damage: photos come in such files, and bundles learn to bear with them."""
 _NONE = {"Compose", "OneOf", "Identity", "Quantise"}
 
 
@@ -117,7 +119,11 @@ def tells_clean(protocol: str, corruption: str) -> bool:
         corruption: What its card says of the damage in training, such as `GaussianNoise(sigma_range=(0.0, 55.0))`;
             nothing is taken for what the protocol is named after.
     """
-    return set(re.findall(r"([A-Za-z]\w*)\(", corruption)) <= _TOLD.get(protocol, set()) | _NONE and protocol in _TOLD
+    kinds = set(re.findall(r"([A-Za-z]\w*)\(", corruption))
+    lowest = map(float, re.findall(r"JpegCompression\(quality_range=\(([\d.]+)", corruption))
+    if min(lowest, default=0.0) >= _FINE_JPEG:
+        kinds.discard("JpegCompression")
+    return protocol in _TOLD and kinds <= _TOLD[protocol] | _NONE
 
 
 def is_clean(damage: Damage, protocol: str) -> bool:

@@ -238,7 +238,7 @@ class Restorer:
     def _restore_tiles(self, picture: Picture, missing: Tensor | None, strength: float, whole: _Whole | None) -> float:
         """The sum over the pixels of the squared change, a mean over channels."""
         tiles = plan_tiles(*picture.size, self.tile, self.overlap, self.network.size_multiple)
-        while whole is None and len(tiles) > 1:
+        while whole is None and (len(tiles) > 1 or self._is_large(picture)):
             with SuppressOutOfMemory():
                 whole = self._survey(picture)
             if whole is None:
@@ -281,12 +281,21 @@ class Restorer:
             return _Whole()
         places = window_places(*picture.size)
         parts = torch.stack([picture.read(*place, self.device) for place in places])
-        blur = estimate_blur(parts, together=True) if self.network.finds_blur else None
+        blur = None
+        if self.network.finds_blur:
+            # By the picture's size and not by the tile's, so that no tile makes a difference.
+            everything = slice(None), slice(None)
+            seen = parts if self._is_large(picture) else picture.read(*everything, self.device).unsqueeze(0)
+            blur = estimate_blur(seen, together=True)
         if not self.guarded:
             return _Whole(blur=blur)
         flat = flattest_windows(parts).contiguous(memory_format=torch.channels_last)
         restored = self._finite_forward(flat, flat.new_zeros(len(flat), 1, *flat.shape[-2:]), blur)
         return _Whole(noise_level_of_windows(flat, restored, len(places)), blur)
+
+    def _is_large(self, picture: Picture) -> bool:
+        """Whether a blur is looked for in windows of it: it exceeds the tile that is cut unless asked otherwise."""
+        return self.network.finds_blur and max(picture.size) > self.network.tile
 
     def _make_room(self) -> None:
         """After the device ran out of memory: halve the tile; once it is too small to halve, go on on the CPU.

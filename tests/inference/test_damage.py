@@ -219,6 +219,7 @@ def test_a_bundle_that_learnt_other_damage_takes_nothing_for_clean() -> None:
     assert not tells_clean("gaussian-awgn", corruption)
     assert tells_clean("gaussian-blur", corruption)
     assert not tells_clean("gaussian-blur", repr(Compose([GaussianBlur(), JpegCompression()])))
+    assert tells_clean("gaussian-blur", repr(Compose([GaussianBlur(), JpegCompression((75.0, 95.0))])))
     with pytest.raises(UsageError, match="'sepia' is unknown"):
         is_clean(Damage(0.0, 0.0, 0.0), "sepia")
 

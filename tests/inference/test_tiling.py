@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 
+from restore.corruption import Compose, Corruption, DefocusBlur, GaussianBlur, GaussianNoise
 from restore.errors import UsageError
 from restore.inference.restorer import Restorer
 from restore.inference.tiling import default_overlap, plan_tiles
@@ -57,6 +58,26 @@ def test_an_identity_network_gives_the_input_back_bit_for_bit(height: int, width
     assert np.array_equal(restorer.restore(pixels), pixels)
 
 
+def blurred_blocks(blur: Corruption, size: tuple[int, int], seed: int) -> torch.Tensor:
+    """Blocks of 8 x 8 pixels, whose edges show the blur, and the noise of the protocol."""
+    generator = torch.Generator().manual_seed(seed)
+    blocks = torch.rand(1, 3, 42, 78, generator=generator)
+    sharp = torch.nn.functional.interpolate(blocks, scale_factor=8)[..., : size[0], : size[1]]
+    return Compose([blur, GaussianNoise((2.0, 2.0))])(sharp, generator).image[0]
+
+
+@pytest.mark.parametrize("blur", [GaussianBlur((1.0, 1.0)), GaussianBlur((2.0, 2.0)), DefocusBlur((2.0, 2.0))])
+def test_no_tile_changes_the_blur_that_is_found(blur: Corruption) -> None:
+    bundle = load_bundle("deblur")
+    for seed in (0, 1):
+        image = blurred_blocks(blur, (332, 620), seed)
+        whole, tiled = (
+            Restorer(bundle.network, device="cpu", precision="32", tile=t).restore(image) for t in (1024, 384)
+        )
+        assert (whole - image).abs().max() > 0.1
+        assert (whole - tiled).abs().max() <= 0.2 / 255
+
+
 @pytest.mark.parametrize("precision", ["32", "auto"])
 @pytest.mark.parametrize("name", shipped_bundles())
 def test_tiled_equals_whole_within_a_255th_for_the_shipped_bundles(name: str, precision: str) -> None:
@@ -67,6 +88,8 @@ def test_tiled_equals_whole_within_a_255th_for_the_shipped_bundles(name: str, pr
     image = torch.nn.functional.interpolate(torch.rand(1, 3, 30, 40), size, mode="bicubic")[0]
     image += 0.1 * torch.randn(3, *size)
     mask = None
+    if bundle.network.finds_blur:
+        image = blurred_blocks(DefocusBlur((2.0, 2.0)), size, seed=1)
     if bundle.card.composites:
         mask = (torch.rand(1, *size) < 0.1).float()
         for left in range(40, 600, 140):  # holes on every seam
