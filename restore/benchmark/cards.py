@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from restore.benchmark.plan import precision_of
 from restore.benchmark.quality import INPUT
 from restore.benchmark.tables import main_score, natural_key
 
@@ -23,7 +24,6 @@ def card_results(results: Json, method: str, weights: str) -> list[Json]:
         condition has those of the corrupted picture (`input_psnr`, ...) and of the best classical method that was
         scored under the same seeds (its name, `baseline`, and `baseline_psnr`, ...).
     """
-    precision = {entry["name"]: entry["precision"] for entry in results["methods"]}
     places: dict[tuple[str, str, tuple[int, ...]], list[Json]] = {}
     for entry in results["quality"]:
         if entry["kind"] == "bundle" and entry["method"] == method and entry["identity"].startswith(weights):
@@ -37,7 +37,7 @@ def card_results(results: Json, method: str, weights: str) -> list[Json]:
                 "seed": seeds[0] if len(seeds) == 1 else ", ".join(map(str, seeds)),
                 "images": entries[0]["images"],
                 "fingerprint": entries[0]["fingerprint"],
-                "precision": precision.get(method, ""),
+                "precision": precision_of(entries[0]["identity"]),
                 "results": [
                     _beside_others(entry, results)
                     for entry in sorted(entries, key=lambda e: natural_key(e["condition"]))

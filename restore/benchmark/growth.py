@@ -8,7 +8,7 @@ from pathlib import Path
 
 from restore.benchmark.measurement import Measurement, Setting, write_jpeg
 from restore.benchmark.timing import PRINT_PEAK, fit_exponent, run_code
-from restore.models.bundle import load_bundle
+from restore.inference.restorer import Restorer
 
 __all__ = ["growth", "similarity"]
 
@@ -28,19 +28,20 @@ def similarity(_setting: Setting) -> Iterator[Measurement]:
 def growth(setting: Setting) -> Iterator[Measurement]:
     """Time and peak resident memory of `restore photos`, a process each, from small to very large."""
     times: dict[int, float] = {}
-    channels = load_bundle(setting.bundle).network.channels
+    restorer = Restorer.from_bundle(setting.bundle, setting.device, setting.precision_of_photos, setting.tile)
+    channels, command = restorer.network.channels, f"`restore photos`, {setting.bundle}, {restorer.precision}"
     with tempfile.TemporaryDirectory() as folder:
         for megapixels in (0, *setting.megapixels):
             side = round(math.sqrt(megapixels * 1e6)) or 128
             source = write_jpeg(Path(folder, f"{megapixels}.jpg"), side, side, channels)
             times[megapixels], peak = _restore_in_a_process(source, Path(folder, "out"), setting)
-            name = f"`restore photos`, {megapixels} megapixels" if megapixels else "`restore photos`, 128 x 128 pixels"
+            name = f"{command}, {f'{megapixels} megapixels' if megapixels else '128 x 128 pixels'}"
             yield Measurement(f"{name}, a process of its own", times[megapixels], "s", megapixels or None)
             yield Measurement(f"{name}, peak resident memory", peak / 1e6, "MB", megapixels or None)
     start = times.pop(0)
     if len(times) > 1:
         exponent = fit_exponent(list(times), list(times.values()), start)
-        yield Measurement("`restore photos`, exponent of time against size, start taken off", exponent, "")
+        yield Measurement(f"{command}, exponent of time against size, start taken off", exponent, "")
 
 
 def _restore_in_a_process(source: Path, out: Path, setting: Setting) -> tuple[float, float]:

@@ -20,7 +20,7 @@ from restore.inference.restorer import Restorer
 from restore.models.bundle import ModelCard
 from restore.seeds import generator_for
 
-__all__ = ["Plan", "plan_cells", "time_method"]
+__all__ = ["Plan", "plan_cells", "precision_of", "time_method"]
 
 _REVISION = 1
 """To be raised when the code between a bundle's weights and its pictures changes what comes out."""
@@ -80,10 +80,10 @@ def time_method(cell: Cell, repeat: int) -> dict[str, Any]:
 
     Returns:
         `name`, `kind`, `identity`, `parameters` and `macs_per_pixel` (None for classical methods), `precision`,
-        `threads`, the `damage` it was given, and `megapixels_per_second` on one picture of 768 x 768, grey for a grey
-        network, the median of `repeat` runs after one that does not count; a method that takes over 2 s for 192 x 192
-        is timed on that, once. `peak_megabytes` is what it needs on that picture beyond the program, None where the
-        system does not tell, and `machine` what it ran on.
+        `threads`, the `damage` it was given, and `megapixels_per_second` on one picture of `side` x `side`, 768, grey
+        for a grey network, the median of `repeat` runs after one that does not count; a method that takes over 2 s for
+        192 x 192 is timed on that, once. `peak_megabytes` is what it needs on that picture beyond the program, None
+        where the system does not tell, and `machine` what it ran on.
     """
     method = cell.contender.method
     restorer = getattr(method, "__self__", None)
@@ -117,6 +117,8 @@ def time_method(cell: Cell, repeat: int) -> dict[str, Any]:
         "identity": cell.contender.identity,
         "parameters": None if network is None else sum(parameter.numel() for parameter in network.parameters()),
         "macs_per_pixel": None if network is None else macs_per_pixel(network) * passes,
+        "side": side,
+        "repeat": repeat if side == _SIDE else 1,
         "megapixels_per_second": side**2 / 1e6 / seconds,
         "peak_megabytes": None if memory is None else round(memory / 1e6, 1),
         "precision": restorer.precision if isinstance(restorer, Restorer) else "",
@@ -138,6 +140,12 @@ def _ours(name: str, restorer: Restorer) -> Contender:
     )
     machine = machine_name(restorer.device)
     return Contender(name, "bundle", restorer.restore, identity, "", machine, restorer.composites)
+
+
+def precision_of(identity: str) -> str:
+    """The precision in the identity of a bundle that has a card."""
+    _weights, _card, _digest, precision, *_ = identity.split()
+    return precision
 
 
 def _card_digest(card: ModelCard) -> str:

@@ -58,11 +58,11 @@ def plot_quality_against_compute(results: Json, test_set: str, path: Path) -> bo
 
 
 def plot_growth(results: Json, path: Path) -> bool:
-    """Seconds and memory of `restore photos` over megapixels, on the machine measured last."""
+    """Seconds and memory of `restore photos` over megapixels, of the bundle, precision and machine measured last."""
     sized = [entry for entry in results["speed"] if entry["megapixels"]]
     points: dict[str, list[tuple[float, float]]] = {"s": [], "MB": []}
     for entry in sized:
-        if entry["machine"] == sized[-1]["machine"]:
+        if _series(entry) == _series(sized[-1]):
             points[entry["unit"]].append((entry["megapixels"], entry["value"]))
     if len(points["s"]) < 2:
         return False
@@ -75,6 +75,12 @@ def plot_growth(results: Json, path: Path) -> bool:
     memory.set_ylabel("peak resident memory, MB", color="tab:red")
     figure.savefig(path)
     return True
+
+
+def _series(entry: Json) -> tuple[Any, ...]:
+    """What figures that are joined by a line have in common; older ones do not tell their bundle."""
+    setting = entry.get("setting", {})
+    return entry["machine"], setting.get("bundle"), setting.get("precision")
 
 
 def _sigma(entry: Json) -> float:

@@ -5,12 +5,14 @@ import importlib.metadata
 import io
 import json
 import platform
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from restore.benchmark.measurement import Measurement
+import torch
+
+from restore.benchmark.measurement import Measurement, Setting
 from restore.benchmark.quality import Cell, CellStore, is_outdated, summarise_cells
 from restore.benchmark.sets import TestSet, is_known
 from restore.benchmark.tables import TITLES, markdown, table_lines
@@ -34,6 +36,7 @@ class Report:
         sets: By name.
         methods: Cost, by name, each with the machine it was measured on.
         speed: By machine and name of the measurement.
+        versions: Of the program that measured last.
         earlier: Summaries of cells, also of those whose pictures' scores were not kept.
     """
 
@@ -41,6 +44,7 @@ class Report:
     sets: dict[str, Json] = field(default_factory=dict)
     methods: dict[str, Json] = field(default_factory=dict)
     speed: dict[tuple[str, str], Json] = field(default_factory=dict)
+    versions: dict[str, str] = field(default_factory=dict)
     earlier: list[Json] = field(default_factory=list)
 
     def __post_init__(self) -> None:
@@ -64,7 +68,7 @@ class Report:
             raise DataError(f"{path}: not results of this version of `restore benchmark`; move it away to start anew")
         sets, methods = ({entry["name"]: entry for entry in stored[part]} for part in ("sets", "methods"))
         speed = {(entry["machine"], entry["name"]): entry for entry in stored["speed"]}
-        return cls(folder, sets, methods, speed, stored["quality"])
+        return cls(folder, sets, methods, speed, stored["versions"], stored["quality"])
 
     @property
     def store(self) -> CellStore:
@@ -73,6 +77,7 @@ class Report:
 
     def keep(self, cell: Cell, rows: list[Json]) -> None:
         """Store a measured cell, and forget the means of those that it outdates."""
+        self.versions.update(_versions())
         gone = {_place(key) for key in self.store.keep(cell, rows)}
         if gone:
             self.earlier = [entry for entry in self.earlier if _place(entry) not in gone]
@@ -88,17 +93,26 @@ class Report:
                 "known": test_set.known,
             }
 
-    def add_speed(self, part: str, measurement: Measurement, machine: str) -> None:
-        """Add a figure of a machine, in the place of an older one."""
+    def add_method(self, cost: Json) -> None:
+        """Add what a method costs, in the place of an older one."""
+        self.versions.update(_versions())
+        self.methods[cost["name"]] = cost
+
+    def add_speed(self, part: str, measurement: Measurement, machine: str, setting: Setting) -> None:
+        """Add a figure of a machine, with all that it takes to measure it again, in the place of an older one."""
+        self.versions.update(_versions())
         self.speed[machine, measurement.name] = {
             "part": part,
             "machine": machine,
             **asdict(measurement),
             "text": measurement.text,
+            "setting": {name: value for name, value in asdict(setting).items() if name != "megapixels"},
+            "threads": torch.get_num_threads(),
+            "versions": _versions(),
         }
 
     def results(self) -> Json:
-        """Everything, as plain JSON values; `versions` are of the program that wrote it last."""
+        """Everything, as plain JSON values."""
         measured = summarise_cells(list(self.store.everything()))
         earlier = [entry for entry in self.earlier if not any(is_outdated(entry, newer) for newer in measured)]
         by_place = {_place(entry): entry for entry in [*earlier, *measured]}
@@ -107,7 +121,7 @@ class Report:
             entry["known"] = is_known(entry["set"], entry["fingerprint"])
         return {
             "format": _FORMAT,
-            "versions": {"python": platform.python_version()} | _versions(_PACKAGES),
+            "versions": self.versions,
             "sets": [self.sets[name] for name in sorted(self.sets)],
             "methods": [self.methods[name] for name in sorted(self.methods)],
             "quality": quality,
@@ -139,8 +153,8 @@ class Report:
             ours.update(theirs | mine)
 
     @property
-    def _parts(self) -> tuple[dict[Any, Json], ...]:
-        return self.sets, self.methods, self.speed
+    def _parts(self) -> tuple[dict[Any, Any], ...]:
+        return self.sets, self.methods, self.speed, self.versions
 
     def _csv(self) -> str:
         buffer = io.StringIO()
@@ -164,9 +178,9 @@ def _chapters(results: Json) -> str:
     return "\n".join(f"## {TITLES[name]}\n\n{markdown(name, results)}\n" for name in filled)
 
 
-def _versions(packages: Sequence[str]) -> dict[str, str]:
-    found = {}
-    for name in packages:
+def _versions() -> dict[str, str]:
+    found = {"python": platform.python_version()}
+    for name in _PACKAGES:
         try:
             found[name] = importlib.metadata.version(name)
         except importlib.metadata.PackageNotFoundError:  # restore itself, run from its folder

@@ -90,7 +90,8 @@ def photo(setting: Setting) -> Iterator[Measurement]:
     seconds = statistics.median(result.seconds for result in results)
     inside = statistics.median(result.network_seconds for result in results)
     megapixels = math.prod(_LARGE_SIZE) / 1e6
-    name = f"{megapixels:g}-megapixel JPEG to JPEG, {restorer.precision}"
+    what = f"{setting.bundle}, {restorer.precision}"
+    name = f"{megapixels:g}-megapixel JPEG to JPEG, {what}"
     yield Measurement(f"{name}, tiles of {restorer.tile}", megapixels / seconds, "megapixels/s")
     yield Measurement(f"{name}, share of the time in the network", inside / seconds, "share")
     with tempfile.TemporaryDirectory() as folder:
@@ -100,7 +101,7 @@ def photo(setting: Setting) -> Iterator[Measurement]:
         start = time.perf_counter()
         results = _restored(restorer, plans, options)
         seconds = time.perf_counter() - start
-    name = f"{_SMALL_PHOTOS} JPEGs of {_SMALL_SIZE[1]} x {_SMALL_SIZE[0]}, {restorer.precision}"
+    name = f"{_SMALL_PHOTOS} JPEGs of {_SMALL_SIZE[1]} x {_SMALL_SIZE[0]}, {what}"
     yield Measurement(name, len(results) / seconds, "files/s")
     megapixels = len(results) * math.prod(_SMALL_SIZE) / 1e6
     yield Measurement(f"{name}, in pixels", megapixels / seconds, "megapixels/s")

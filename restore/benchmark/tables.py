@@ -194,14 +194,15 @@ def _methods(results: Json) -> list[list[str]]:
     costs = ["parameters", "GMAC at 256 x 256", "megapixels/s", "MB for 768 x 768"]
     lines = [["", *costs, "damage", "precision", "threads", "machine"]]
     for entry in results["methods"]:
-        cost = entry["macs_per_pixel"]
+        cost, side = entry["macs_per_pixel"], entry.get("side", 768)
+        smaller = f" for {side} x {side}" if side != 768 else ""  # a slow method
         lines.append(
             [
                 entry["name"],
                 f"{entry['parameters'] / 1e6:.2f} M" if entry["parameters"] else "",
                 f"{cost * 256**2 / 1e9:.1f}" if cost else "",
                 f"{entry['megapixels_per_second']:.3g}",
-                "" if entry["peak_megabytes"] is None else f"{entry['peak_megabytes']:.0f}",
+                "" if entry["peak_megabytes"] is None else f"{entry['peak_megabytes']:.0f}{smaller}",
                 entry.get("damage", ""),
                 entry["precision"],
                 str(entry["threads"]),

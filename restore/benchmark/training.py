@@ -88,17 +88,19 @@ def training(setting: Setting) -> Iterator[Measurement]:
         fed.append(seconds_of(lambda: step(*draw()), device))
     seconds, batch_pixels = statistics.median(bare), memory[2][:, 0].numel()
     yield Measurement(f"training step, batch in memory, {precision}", batch_pixels / 1e6 / seconds, "megapixels/s")
-    yield Measurement("training step, fed by the data path", _BATCH / statistics.median(fed), "crops of 128 x 128/s")
-    yield Measurement("training step, cost of the data path", statistics.median(fed) / seconds - 1, "share")
+    fed_seconds = statistics.median(fed)
+    name = f"training step, fed by the data path, {precision}"
+    yield Measurement(name, _BATCH / fed_seconds, "crops of 128 x 128/s")
+    yield Measurement(f"training step, cost of the data path, {precision}", fed_seconds / seconds - 1, "share")
     # Backward costs two forward passes.
     achieved = 3 * 2 * macs_per_pixel(model) * batch_pixels / seconds / 1e12
     peak_bytes = torch.cuda.max_memory_allocated(device) if device.type == "cuda" else None
     peak = matrix_peak(device, precision, setting.repeat)
     yield Measurement(f"training step, {precision}, share of the matrix product", achieved / peak, "share")
     if peak_bytes is not None:
-        yield Measurement("training, peak memory on the GPU", peak_bytes / 1e6, "MB")
+        yield Measurement(f"training, {precision}, peak memory on the GPU", peak_bytes / 1e6, "MB")
     elif (peak_bytes := peak_resident()) is not None:
-        yield Measurement("training, peak resident memory of this process", peak_bytes / 1e6, "MB")
+        yield Measurement(f"training, {precision}, peak resident memory of this process", peak_bytes / 1e6, "MB")
 
 
 class _Crops(Dataset[Tensor]):

@@ -5,9 +5,9 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from restore.cli.anomaly_report import planned_files, print_found, summary_of, write_report
-from restore.cli.options import add_device_option, add_overwrite_option, plain
-from restore.errors import UsageError
+from restore.cli.anomaly_report import earlier_heat_maps, planned_files, print_found, summary_of, write_report
+from restore.cli.options import LeftOut, add_device_option, add_overwrite_option, plain
+from restore.errors import BundleError, UsageError
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -16,9 +16,18 @@ if TYPE_CHECKING:
 
     from restore.codes.anomalies import Detector, Judgement, ScoreKind
     from restore.codes.gathering import Gathered
-    from restore.codes.pictures import OnFailure, PictureSource
+    from restore.codes.pictures import PictureSource
 
-__all__ = ["add_arguments", "build_detector", "of_class", "open_normal", "read_all", "run"]
+__all__ = [
+    "add_arguments",
+    "build_detector",
+    "kind_of",
+    "of_class",
+    "open_normal",
+    "rate_of",
+    "read_all",
+    "run",
+]
 
 _RATE, _SIZE = 0.05, 64
 _SETTLED = {"held_out": 0.2, "score": None, "size": None, "colour": False, "numbers": 16, "steps": 500, "seed": 0}
@@ -133,33 +142,28 @@ def _judge(arguments: argparse.Namespace, console: "Console") -> int:
     from rich.progress import Progress
 
     from restore.codes.pictures import open_pictures
-    from restore.errors import ImageError
     from restore.images.files import check_outputs
-    from restore.images.search import FoundImage
 
     # Before an hour of training, not after.
     normal = None if arguments.model else open_normal(arguments)
     opened = open_pictures(arguments.source)
-    photos = [*opened.photos, *([] if normal is None else normal.photos)]
+    sources = [opened] if normal is None else [opened, normal]
+    photos = [photo for source in sources for photo in source.photos]
     files = planned_files(arguments.out, opened.names, with_bundle=normal is not None)
     check_outputs(photos, files, arguments.overwrite)
-    unreadable: dict[str, str] = {}
-
-    def note(photo: FoundImage, error: ImageError) -> None:
-        unreadable[photo.relative.as_posix()] = str(error)
-        console.print(f"restore: {error}", style="red", markup=False)
-
+    check_outputs(photos, earlier_heat_maps(arguments.out), arguments.overwrite)
+    left_out = LeftOut(*sources)
     with Progress(console=console, disable=not sys.stderr.isatty()) as progress:
-        detector = _load(arguments) if normal is None else _train(arguments, normal, progress, note)
-        judgements = _judged(arguments, detector, len(opened), progress, note)
-        summary = summary_of(arguments, detector, judgements) | {"unreadable": unreadable}
+        detector = _load(arguments) if normal is None else _train(arguments, normal, progress, left_out)
+        judgements = _judged(arguments, detector, len(opened), progress, left_out)
+        summary = summary_of(arguments, detector, judgements) | {"unreadable": left_out.reasons}
         write_report(arguments, detector, judgements, summary, normal is not None, progress)
     print_found(arguments, detector, judgements, summary, console)
-    return 1 if unreadable else 0
+    return left_out.exit_code
 
 
 def _judged(
-    arguments: argparse.Namespace, detector: "Detector", count: int, progress: "Progress", note: "OnFailure"
+    arguments: argparse.Namespace, detector: "Detector", count: int, progress: "Progress", left_out: LeftOut
 ) -> "list[Judgement]":
     """What is said of each picture, the oddest first."""
     from restore.codes.gathering import class_of
@@ -168,16 +172,16 @@ def _judged(
     source = open_pictures(arguments.source, detector.encoder.channels, detector.size)
     task = progress.add_task("judging", total=count)
     judgements: list[Judgement] = []
-    for judgement in detector.judge(source, class_of, note):
+    for judgement in detector.judge(source, class_of, left_out):
         judgements.append(judgement)
         progress.advance(task)
     return sorted(judgements, key=lambda entry: (entry.normal_share, -entry.score))
 
 
 def _train(
-    arguments: argparse.Namespace, normal: "PictureSource", progress: "Progress", note: "OnFailure"
+    arguments: argparse.Namespace, normal: "PictureSource", progress: "Progress", left_out: LeftOut
 ) -> "Detector":
-    pictures = read_all(normal, progress, note)
+    pictures = read_all(normal, progress, left_out)
     images = pictures.images
     if arguments.normal_class is not None:
         images = of_class(pictures, arguments.normal_class)
@@ -201,12 +205,12 @@ def open_normal(arguments: argparse.Namespace) -> "PictureSource":
     return open_pictures(text, 3 if arguments.colour else 1, size)
 
 
-def read_all(source: "PictureSource", progress: "Progress", note: "OnFailure | None" = None) -> "Gathered":
+def read_all(source: "PictureSource", progress: "Progress", left_out: LeftOut) -> "Gathered":
     """The pictures of a source, in memory."""
     from restore.codes.gathering import gather
 
     task = progress.add_task("reading", total=len(source))
-    return gather(source, lambda count: progress.advance(task, count), note)
+    return gather(source, lambda count: progress.advance(task, count), left_out)
 
 
 def of_class(pictures: "Gathered", name: str) -> "Tensor":
@@ -232,21 +236,26 @@ def build_detector(arguments: argparse.Namespace, images: "Tensor", progress: "P
         steps, seed, device = arguments.steps, arguments.seed, arguments.device
         fit_reconstruction(network, seen, steps, seed, device=device, advance=lambda n: progress.advance(task, n))
 
-    rate = _RATE if arguments.false_alarms is None else arguments.false_alarms
     return train_detector(
         images,
         arguments.numbers,
         train,
-        _kind(arguments),
+        kind_of(arguments),
         arguments.held_out,
-        rate,
+        rate_of(arguments),
         arguments.two_sided,
         arguments.seed,
         arguments.device,
     )
 
 
-def _kind(arguments: argparse.Namespace) -> "ScoreKind":
+def rate_of(arguments: argparse.Namespace) -> float:
+    """The share of normal pictures that may be flagged, of a run that trains."""
+    rate: float | None = arguments.false_alarms
+    return _RATE if rate is None else rate
+
+
+def kind_of(arguments: argparse.Namespace) -> "ScoreKind":
     """The score that was asked for, or that fits: a fault of a page is a spot, another digit differs throughout."""
     from restore.images.sets import PICTURE_SETS
 
@@ -268,9 +277,14 @@ def _load(arguments: argparse.Namespace) -> "Detector":
         record = json.loads(path.read_text(encoding="utf-8"))
         scores = np.array(record["held_out_scores"], dtype=np.float64)
         size, kind, rate = int(record["size"]), record["score"], float(record["false_alarms"])
-        two_sided = bool(record["two_sided"])
+        two_sided, weights = bool(record["two_sided"]), record["weights_sha256"]
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise UsageError(f"--model: {path} is not the record of `restore anomalies` ({error})") from error
     encoder = Encoder.from_bundle(arguments.model / "bundle", arguments.device)
+    if weights != encoder.card.weights_sha256:
+        raise BundleError(
+            f"--model: {path} has the threshold of other weights than those of {arguments.model / 'bundle'}, as a run "
+            "that was interrupted leaves them; train anew with --normal"
+        )
     rate = rate if arguments.false_alarms is None else arguments.false_alarms
     return Detector(encoder, size, kind, scores, rate, two_sided or arguments.two_sided)

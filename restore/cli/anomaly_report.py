@@ -2,7 +2,6 @@
 
 import argparse
 import json
-import math
 import os
 import sys
 from collections.abc import Iterable
@@ -10,7 +9,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from restore.cli.options import plain
-from restore.errors import OutputError
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -19,7 +17,7 @@ if TYPE_CHECKING:
 
     from restore.codes.anomalies import Detector, Judgement
 
-__all__ = ["planned_files", "print_found", "summary_of", "write_report"]
+__all__ = ["earlier_heat_maps", "planned_files", "print_found", "summary_of", "write_report"]
 
 Json = dict[str, Any]
 _RECORD, _TABLE, _PAGE, _BUNDLE = "anomalies.json", "anomalies.csv", "anomalies.html", "bundle"
@@ -28,7 +26,7 @@ _MOST_DRAWN, _MOST_PRINTED = 200, 20
 
 
 def planned_files(out: Path, names: Iterable[str], with_bundle: bool) -> list[Path]:
-    """Every file that a run may write, or remove as an earlier one's.
+    """Every file that a run may write.
 
     Args:
         out: Folder for results.
@@ -40,15 +38,15 @@ def planned_files(out: Path, names: Iterable[str], with_bundle: bool) -> list[Pa
     files = [out / name for name in (_RECORD, _TABLE, _PAGE)]
     if with_bundle:
         files += [out / _BUNDLE / name for name in (CARD_FILE, WEIGHTS_FILE)]
-    return [*files, *(_heat_map(out, name) for name in names), *_earlier_heat_maps(out)]
+    return [*files, *(_heat_map(out, name) for name in names)]
 
 
 def _heat_map(out: Path, name: str) -> Path:
     return out / "heat" / f"{name}.png"
 
 
-def _earlier_heat_maps(out: Path) -> list[Path]:
-    """Those that the record in the folder speaks of."""
+def earlier_heat_maps(out: Path) -> list[Path]:
+    """Those that the record in the folder speaks of: a run removes them."""
     try:
         pictures = json.loads((out / _RECORD).read_text(encoding="utf-8"))["pictures"]
         paths = [_heat_map(out, entry["name"]) for entry in pictures if entry["flagged"]]
@@ -96,7 +94,7 @@ def _by_class(normal: str, detector: "Detector", judgements: "list[Judgement]") 
             continue
         found[name] = {"pictures": len(group), "flagged": sum(entry.flagged for entry in group) / len(group)}
         if name != normal and expected:
-            scores = [_oddness(entry, detector) for entry in (*expected, *group)]
+            scores = [detector.oddness(entry.score) for entry in (*expected, *group)]
             found[name]["auroc"] = area_under_curve(scores, [False] * len(expected) + [True] * len(group))
     return found
 
@@ -137,14 +135,6 @@ def _print_classes(classes: Json, console: "Console") -> None:
     console.print(table)
 
 
-def _oddness(entry: "Judgement", detector: "Detector") -> float:
-    if not detector.two_sided:
-        return entry.score
-    # Beyond the oddest held-out pictures on either side all shares are alike, and the distance decides.
-    median = float(detector.held_out[len(detector.held_out) // 2])
-    return -entry.normal_share + 1e-9 * abs(math.log(max(entry.score, 1e-12) / max(median, 1e-12)))
-
-
 def write_report(
     arguments: argparse.Namespace,
     detector: "Detector",
@@ -157,24 +147,17 @@ def write_report(
 
     The record comes before the heat maps, so that a later run knows them all and can remove them.
     """
+    from restore.images.files import remove_result
     from restore.models.bundle import save_bundle
 
-    _remove(_earlier_heat_maps(arguments.out))
+    for path in earlier_heat_maps(arguments.out):
+        remove_result(path)
     if with_bundle:
         save_bundle(arguments.out / _BUNDLE, detector.encoder.network.state_dict(), detector.encoder.card)
-    _write_tables(arguments.out, summary, judgements)
+    record = {**summary, "weights_sha256": detector.encoder.card.weights_sha256}  # known when they are written
+    _write_tables(arguments.out, record, judgements)
     drawn = [entry for entry in judgements if entry.flagged][:_MOST_DRAWN]
     _write_page(arguments, detector, summary, _write_heat_maps(arguments, detector, drawn, progress))
-
-
-def _remove(paths: list[Path]) -> None:
-    from restore.images.document import shown
-
-    for path in paths:
-        try:
-            path.unlink()
-        except OSError as error:
-            raise OutputError(f"{shown(path)}: cannot be removed ({error.strerror})") from error
 
 
 def _write_tables(out: Path, summary: Json, judgements: "list[Judgement]") -> None:

@@ -123,7 +123,8 @@ def run(arguments: argparse.Namespace) -> int:
         card = read_card(folder)
         measured = card_results(results, bundle.rstrip("/"), card.weights_sha256)
         for result in measured:
-            card.record(result)
+            if lost := card.record(result):
+                console.print(f"{folder}: {lost}")
         if measured:
             write_card(folder, card)
         console.print(f"{folder}: {len(measured)} results recorded in its card")
@@ -207,7 +208,7 @@ def _score(arguments: argparse.Namespace, report: "Report", console: "Console") 
             if not origin.items() <= report.methods.get(name, {}).items():
                 progress.update(task, description=f"timing {name}")
                 try:
-                    report.methods[name] = time_method(cell, arguments.repeat)
+                    report.add_method(time_method(cell, arguments.repeat))
                 except RestoreError as error:
                     console.print(f"{name}: not timed ({error})")
                 report.write()  # a method may take minutes
@@ -218,7 +219,7 @@ def _measure_speed(arguments: argparse.Namespace, report: "Report", machine: str
     from restore.benchmark.speed import PARTS
 
     setting = Setting(
-        arguments.bundle[0],
+        arguments.bundle[0].rstrip("/"),
         arguments.device,
         arguments.precision,
         arguments.tile,
@@ -227,7 +228,7 @@ def _measure_speed(arguments: argparse.Namespace, report: "Report", machine: str
     )
     for part in arguments.speed or [part for part in _SPEED_PARTS if part != "growth"]:
         for measurement in PARTS[part](setting):
-            report.add_speed(part, measurement, machine)
+            report.add_speed(part, measurement, machine, setting)
             report.write()  # what follows may fail, or never end
             console.print(f"{measurement.name:<76} {measurement.text:>28}")
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from restore.cli.options import SOURCE_HELP, add_device_option, add_overwrite_option, tell_failure
+from restore.cli.options import SOURCE_HELP, LeftOut, add_device_option, add_overwrite_option
 from restore.errors import ExitCode, RestoreError, UsageError
 
 if TYPE_CHECKING:
@@ -14,7 +14,6 @@ if TYPE_CHECKING:
 
     from restore.codes.compress import Compressor
     from restore.codes.pictures import PictureSource
-    from restore.images.search import FoundImage
 
 __all__ = ["add_arguments", "run"]
 
@@ -54,21 +53,18 @@ class _Tally:
     Attributes:
         pixels: Of those that were compressed.
         size: Of their files, in bytes.
-        failed: How many could not be.
+        done: How many were compressed.
+        failed: How many could be read and not compressed.
         rows: Of the table.
         cells: Of the sheet, in rows.
     """
 
     pixels: int = 0
     size: int = 0
+    done: int = 0
     failed: int = 0
     rows: list[dict[str, Any]] = field(default_factory=list)
     cells: list[list[Any]] = field(default_factory=list)
-
-    def fail(self, photo: "FoundImage", error: Exception) -> None:
-        """Count and name a photo that cannot be read."""
-        self.failed += 1
-        tell_failure(photo, error)
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -85,18 +81,19 @@ def run(arguments: argparse.Namespace) -> int:
     source = open_pictures(arguments.source, None)
     targets = _targets(source, arguments)
     check_target_folder(arguments.out)
-    tally = _Tally()
-    batches = source.batches(1, tally.fail)
+    tally, left_out = _Tally(), LeftOut(source)
+    batches = source.batches(1, left_out)
     for batch in track(batches, "compressing", len(source), disable=not sys.stderr.isatty()):
         (name,) = batch.names
         _compress(arguments, compressor, name, batch.images[0], targets[name], tally)
-    if tally.pixels:
-        done = f"{len(source) - tally.failed} compressed, {8 * tally.size / tally.pixels:.3f} bits per pixel"
-        print(f"{source.name}: {done}" + (f", {tally.failed} failed" if tally.failed else ""))
+    failed = len(left_out.reasons) + tally.failed
+    if tally.done:
+        done = f"{tally.done} compressed, {8 * tally.size / tally.pixels:.3f} bits per pixel"
+        print(f"{source.name}: {done}" + (f", {failed} failed" if failed else ""))
     if tally.rows:
         _print_means(tally.rows)
         _write_comparison(arguments, tally)
-    return ExitCode.FAILED if tally.failed else ExitCode.OK
+    return ExitCode.FAILED if failed else ExitCode.OK
 
 
 def _check(arguments: argparse.Namespace) -> None:
@@ -138,6 +135,7 @@ def _compress(
         return
     data = photo.to_bytes()
     write_atomically(target, data)
+    tally.done += 1
     tally.pixels += image[0].numel()
     tally.size += len(data)
     if arguments.table is not None or arguments.sheet is not None:

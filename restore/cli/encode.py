@@ -4,7 +4,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from restore.cli.options import SOURCE_HELP, add_device_option, add_overwrite_option, tell_failure
+from restore.cli.options import SOURCE_HELP, LeftOut, add_device_option, add_overwrite_option
 from restore.errors import UsageError
 
 if TYPE_CHECKING:
@@ -81,7 +81,9 @@ def run(arguments: argparse.Namespace) -> int:
         [path for path, _ in _outputs(arguments)],
         arguments.overwrite,
     )
-    codes = _encode(encoder, source, arguments.batch)
+    _check_work(arguments, source)
+    left_out = LeftOut(source)
+    codes = _encode(encoder, source, arguments.batch, left_out)
     numbers, rows, columns = codes.shape
     print(
         f"{len(codes.names)} pictures of {source.name}, each squeezed into {size} x {size} pixels: "
@@ -100,7 +102,7 @@ def run(arguments: argparse.Namespace) -> int:
         from restore.images.files import write_atomically
 
         write_atomically(arguments.sheet, encode(contact_sheet(sheet), ".png"))
-    return 0
+    return left_out.exit_code
 
 
 def _check(arguments: argparse.Namespace) -> None:
@@ -134,6 +136,20 @@ def _check(arguments: argparse.Namespace) -> None:
         check_suffix(path, suffixes)
 
 
+def _check_work(arguments: argparse.Namespace, source: "PictureSource") -> None:
+    """Likewise, what can be wrong with places, with extra packages and with the number of pictures."""
+    from restore.codes.maps import check_map
+    from restore.codes.tables import check_codes_suffix
+    from restore.images.files import check_target_folder
+
+    for path, _ in _outputs(arguments):
+        check_target_folder(path.parent)
+    if arguments.out:
+        check_codes_suffix(arguments.out.suffix.lower())
+    if arguments.plot:
+        check_map(len(source), arguments.method)
+
+
 def _outputs(arguments: argparse.Namespace) -> list[tuple[Path, tuple[str, ...]]]:
     """Files that were asked for, and what their names may end in."""
     from restore.codes.tables import CODE_SUFFIXES, TABLE_SUFFIXES
@@ -151,26 +167,31 @@ def _outputs(arguments: argparse.Namespace) -> list[tuple[Path, tuple[str, ...]]
 def _asked(
     arguments: argparse.Namespace, encoder: "Encoder", source: "PictureSource", size: int
 ) -> "PictureSource | None":
-    """The picture whose neighbours are wanted; None if it is one of the source, or there is none."""
+    """The picture whose neighbours are wanted, which can be read; None if it is one of the source, or there is none."""
     from restore.codes.pictures import open_pictures
 
     text = arguments.neighbours
-    if not text or source.name_of(text) is not None:
+    if not text:
+        return None
+    here = source.name_of(text)
+    if here is not None:
+        source.image(here)
         return None
     asked = open_pictures(text, encoder.channels, size)
     if len(asked) > 1:
         raise UsageError(f"--neighbours: {text} holds {len(asked)} pictures; name one")
+    asked.image(asked.names[0])
     return asked
 
 
-def _encode(encoder: "Encoder", source: "PictureSource", batch: int) -> "Codes":
+def _encode(encoder: "Encoder", source: "PictureSource", batch: int, left_out: LeftOut) -> "Codes":
     from rich.console import Console
     from rich.progress import Progress
 
     console = Console(stderr=True)
     with Progress(console=console, disable=not console.is_terminal) as progress:
         task = progress.add_task("encoding", total=len(source))
-        return encoder.encode_all(source, batch, tell_failure, lambda count: progress.advance(task, count))
+        return encoder.encode_all(source, batch, left_out, lambda count: progress.advance(task, count))
 
 
 def _write_codes(arguments: argparse.Namespace, encoder: "Encoder", codes: "Codes", size: int) -> None:

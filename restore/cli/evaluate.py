@@ -65,12 +65,19 @@ def run(arguments: argparse.Namespace) -> int:
     chosen = arguments.protocol or (restorer.card.protocol if restorer.card else "") or "gaussian-awgn"
     if arguments.sigma and chosen not in NOISE_PROTOCOLS:
         raise UsageError(f"--sigma: {chosen} has levels of its own; it is for {' and '.join(NOISE_PROTOCOLS)}")
-    protocol = build_protocol(chosen, list(dict.fromkeys(arguments.sigma or SIGMAS)))
+    protocol = build_protocol(chosen, arguments.sigma or SIGMAS)
+    if any(condition.has_hole for condition in protocol.conditions) and not restorer.composites:
+        raise UsageError(
+            f"--protocol: {chosen} is for bundles that put known pixels back, such as inpaint; {arguments.bundle} may "
+            "change them: name another of either"
+        )
     if restorer.network.channels == 1:
         _check_grey(photos, arguments.bundle)
+    # Classical methods are told how strong the damage is: of none, their scores would mean nothing.
+    compared = chosen != "clean" and not arguments.no_baseline
     rows = list(
         track(
-            evaluate(restorer.restore, photos, protocol, arguments.seed, not arguments.no_baseline),
+            evaluate(restorer.restore, photos, protocol, arguments.seed, compared),
             total=len(photos) * len(protocol.conditions),
             description="scoring",
             disable=not sys.stderr.isatty(),
@@ -135,7 +142,7 @@ def _record(
 
     folder = find_bundle(arguments.bundle)
     card = read_card(folder)
-    card.record(
+    lost = card.record(
         {
             "protocol": protocol,
             "set": name,
@@ -150,4 +157,6 @@ def _record(
         }
     )
     write_card(folder, card)
+    if lost:
+        print(f"{folder}: {lost}")
     print(f"recorded in {folder}")

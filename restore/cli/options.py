@@ -5,17 +5,20 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from restore.errors import ExitCode
+
 if TYPE_CHECKING:
+    from restore.codes.pictures import PictureSource
     from restore.images.search import FoundImage
 
 __all__ = [
     "PROTOCOL_NAMES",
     "SOURCE_HELP",
+    "LeftOut",
     "add_device_option",
     "add_device_options",
     "add_overwrite_option",
     "plain",
-    "tell_failure",
 ]
 
 SOURCE_HELP = (
@@ -75,6 +78,31 @@ def plain(name: str) -> str:
     return escape(shown(Path(name)))
 
 
-def tell_failure(_photo: "FoundImage", error: Exception) -> None:
-    """One line for a photo that cannot be read."""
-    print(f"left out: {error}", file=sys.stderr)
+class LeftOut:
+    """What a run leaves out, in a line each: now, what could not be searched; when called, a photo that cannot be read.
+
+    Args:
+        sources: Where the run takes pictures from.
+
+    Attributes:
+        reasons: Of all but links to folders, which are left out on purpose, by the name of the photo or the folder.
+    """
+
+    def __init__(self, *sources: "PictureSource") -> None:
+        from restore.images.document import shown
+
+        self.reasons: dict[str, str] = {}
+        for problem in dict.fromkeys(problem for source in sources for problem in source.problems):
+            print(f"left out: {shown(problem.path)}: {problem.reason}", file=sys.stderr)
+            if not problem.is_link:
+                self.reasons[str(problem.path)] = problem.reason
+
+    def __call__(self, photo: "FoundImage", error: Exception) -> None:
+        """Name a photo."""
+        print(f"left out: {error}", file=sys.stderr)
+        self.reasons[photo.relative.as_posix()] = str(error)
+
+    @property
+    def exit_code(self) -> ExitCode:
+        """Of a run in which nothing else went wrong."""
+        return ExitCode.FAILED if self.reasons else ExitCode.OK

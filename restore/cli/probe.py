@@ -7,7 +7,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from restore.cli.options import add_device_option, add_overwrite_option, plain
+from restore.cli.options import LeftOut, add_device_option, add_overwrite_option, plain
 from restore.errors import UsageError
 
 if TYPE_CHECKING:
@@ -69,9 +69,10 @@ def run(arguments: argparse.Namespace) -> int:
     sources = _open(arguments, encoders)
     outputs = [arguments.out / name for name in _FILES]
     check_outputs((photo for source in sources for photo in source.photos), outputs, arguments.overwrite)
+    left_out = LeftOut(*sources)
     console = Console(highlight=False, soft_wrap=True)
     with Progress(console=console, disable=not sys.stderr.isatty()) as progress:
-        train, test = _read(arguments, sources, progress)
+        train, test = _read(arguments, sources, progress, left_out)
         measured = _measure(encoders, train, test, progress)
     rows = [row for row, _ in measured]
     _print(rows, console)
@@ -83,7 +84,7 @@ def run(arguments: argparse.Namespace) -> int:
     console.print(
         f"{counted}, {classes}; everything: {shown(arguments.out / first)}, {', '.join(others)}", markup=False
     )
-    return 0
+    return left_out.exit_code
 
 
 def _open(arguments: argparse.Namespace, encoders: "dict[str, Encoder]") -> "list[PictureSource]":
@@ -108,13 +109,13 @@ def _open(arguments: argparse.Namespace, encoders: "dict[str, Encoder]") -> "lis
 
 
 def _read(
-    arguments: argparse.Namespace, sources: "list[PictureSource]", progress: "Progress"
+    arguments: argparse.Namespace, sources: "list[PictureSource]", progress: "Progress", left_out: LeftOut
 ) -> "tuple[Gathered, Gathered]":
     from restore.codes.gathering import gather
     from restore.codes.probe import divided
 
     task = progress.add_task("reading", total=sum(map(len, sources)))
-    parts = [gather(part, lambda count: progress.advance(task, count)) for part in sources]
+    parts = [gather(part, lambda count: progress.advance(task, count), left_out) for part in sources]
     train, test = parts if len(parts) == 2 else divided(parts[0], _TEST_SHARE, arguments.seed)
     if arguments.limit is not None and arguments.limit < len(train.images):
         import torch

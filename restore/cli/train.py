@@ -38,6 +38,7 @@ from restore.devices import PrecisionChoice, choose_device, choose_precision
 from restore.errors import OutputError, RestoreError, UsageError
 from restore.models.bundle import network_class
 from restore.tasks import RestorationTask
+from restore.tasks.fitting import keyboard_interrupts
 
 __all__ = ["RestoreCLI", "run"]
 
@@ -174,7 +175,7 @@ def run(command: str, arguments: Sequence[str]) -> int:
     os.environ.setdefault("JSONARGPARSE_DEPRECATION_WARNINGS", "off")  # the deprecated calls are Lightning's
     logging.getLogger("lightning.pytorch.utilities.rank_zero").addFilter(_is_no_advertisement)
     try:
-        with warnings.catch_warnings():
+        with warnings.catch_warnings(), keyboard_interrupts():
             for message in _EXPECTED_WARNINGS:
                 warnings.filterwarnings("ignore", message)
             RestoreCLI(
@@ -192,10 +193,6 @@ def run(command: str, arguments: Sequence[str]) -> int:
             )
     except SIGTERMException:
         return 128 + signal.SIGTERM
-    except SystemExit as error:
-        if isinstance(error.__context__, KeyboardInterrupt):  # Lightning has made it an exit code of 1
-            raise KeyboardInterrupt from None
-        raise
     except RestoreError as error:
         text = str(error).rstrip()
         if not text.startswith("Caught "):

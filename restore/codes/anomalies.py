@@ -1,8 +1,4 @@
-"""Pictures that are unlike the normal ones: those that a network trained on normal pictures gives back badly.
-
-The threshold is a promise about false alarms (split conformal prediction; Vovk et al. 2005): of normal pictures like
-those that were held out from training, at most the stated share is flagged, whatever the network and its errors are.
-"""
+"""Pictures that are unlike the normal ones: those that a network trained on normal pictures gives back badly."""
 
 import math
 from collections.abc import Callable, Iterator, Sequence
@@ -16,9 +12,11 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from restore.codes.encoder import Encoder
+from restore.codes.pca import fit_pca
 from restore.codes.pictures import OnFailure, PictureSource
+from restore.codes.thresholds import check_held_out, normal_share, oddness, threshold_for
 from restore.devices import choose_device
-from restore.errors import DataError, UsageError
+from restore.errors import DataError
 from restore.models.base import Autoencoder
 from restore.models.bundle import ModelCard, network_entry
 from restore.models.dense import DeepAutoencoder
@@ -31,10 +29,10 @@ __all__ = [
     "TrainNetwork",
     "area_under_curve",
     "error_maps",
+    "hold_out",
     "network_scores",
     "pca_scores",
     "scores_of",
-    "threshold_for",
     "train_detector",
 ]
 
@@ -128,16 +126,12 @@ class Detector:
         return not self.low_threshold <= score <= self.threshold
 
     def normal_share(self, score: float) -> float:
-        """Share of normal pictures that are at least as odd: (1 + held-out ones as odd) / (1 + held-out ones).
+        """Share of normal pictures that are at least as odd; see the function `normal_share`."""
+        return normal_share(score, self.held_out, self.two_sided)
 
-        On two sides, twice the smaller of the two shares: that of higher scores and that of lower ones.
-        """
-        count = len(self.held_out)
-        higher = (1 + count - int(np.searchsorted(self.held_out, score, side="left"))) / (1 + count)
-        if not self.two_sided:
-            return higher
-        lower = (1 + int(np.searchsorted(self.held_out, score, side="right"))) / (1 + count)
-        return min(2.0 * min(higher, lower), 1.0)
+    def oddness(self, score: float) -> float:
+        """What orders pictures, the odder the higher; see the function `oddness`."""
+        return oddness(score, self.held_out, self.two_sided)
 
 
 def train_detector(
@@ -165,27 +159,33 @@ def train_detector(
         device: As for `choose_device`.
 
     Raises:
-        UsageError: There are too few pictures for that rate.
+        UsageError: As `check_held_out`.
     """
-    held_out_count = round(held_out * len(normal))
-    threshold_for(np.zeros(held_out_count), rate / 2 if two_sided else rate)  # refuses before the training, not after
-    order = torch.randperm(len(normal), generator=generator_for(seed, "held out"))
+    check_held_out(len(normal), held_out, rate, two_sided)  # before the training, not after
+    seen, unseen = hold_out(normal, held_out, seed)
     channels, size = normal.shape[1], normal.shape[-1]
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(derive_seed(seed, "weights"))
         network = DeepAutoencoder((_WIDTH, numbers), size, channels)
-    train(network, normal[order[held_out_count:]])
+    train(network, seen)
     # As a bundle keeps them, so that a later run judges with the very same network.
     network.load_state_dict({name: value.half().float() for name, value in network.state_dict().items()})
     card = ModelCard(
         name="anomalies",
         network=network_entry(network),
         description="Gives back what looks like the pictures it was trained on, and nothing else.",
-        training={"crop_size": size, "photos": len(normal) - held_out_count, "seed": seed},
+        training={"crop_size": size, "photos": len(seen), "seed": seed},
     )
     encoder = Encoder(network, card, choose_device(device))
-    scores = network_scores(encoder, normal[order[:held_out_count]], kind)
+    scores = network_scores(encoder, unseen, kind)
     return Detector(encoder, size, kind, scores, rate, two_sided)
+
+
+def hold_out(normal: Tensor, share: float, seed: int) -> tuple[Tensor, Tensor]:
+    """Pictures to train on, and a share of others that training does not see, drawn by the seed."""
+    unseen = round(share * len(normal))
+    order = torch.randperm(len(normal), generator=generator_for(seed, "held out"))
+    return normal[order[unseen:]], normal[order[:unseen]]
 
 
 def network_scores(encoder: Encoder, images: Tensor, kind: ScoreKind) -> npt.NDArray[np.float64]:
@@ -210,16 +210,13 @@ def pca_scores(normal: Tensor, images: Tensor, numbers: int, kind: ScoreKind) ->
     Args:
         normal: `(N, C, S, S)` float32 in [0, 1]: what PCA is fitted to.
         images: `(M, C, S, S)`: what is scored.
-        numbers: Components.
+        numbers: Components, up to what `fit_pca` allows.
         kind: How an error map becomes a score.
 
     Returns:
         `(M,)`.
     """
-    from sklearn.decomposition import PCA
-
-    flat = normal.flatten(1).numpy()
-    pca = PCA(min(numbers, *flat.shape), random_state=0).fit(flat)
+    pca = fit_pca(normal, numbers)
     given_back = pca.inverse_transform(pca.transform(images.flatten(1).numpy()))
     errors = error_maps(images, torch.from_numpy(given_back).float().view_as(images))
     scores: npt.NDArray[np.float64] = scores_of(errors, kind).numpy()
@@ -256,37 +253,11 @@ def scores_of(errors: Tensor, kind: ScoreKind) -> Tensor:
     return F.avg_pool2d(errors, window, stride=1).flatten(1).amax(dim=1)
 
 
-def threshold_for(held_out: npt.NDArray[np.float64], rate: float) -> float:
-    """The smallest score above which at most a share `rate` of normal pictures lies.
-
-    That is the ceil((N + 1) (1 - rate))-th smallest of N held-out scores: a further picture of their kind exceeds it
-    with a probability of at most `rate` (Vovk et al. 2005).
-
-    Args:
-        held_out: `N` scores of normal pictures that training has not seen, sorted.
-        rate: In (0, 1).
-
-    Raises:
-        UsageError: `rate` is out of range, or N is below 1 / rate - 1.
-    """
-    if not 0.0 < rate < 1.0:
-        raise UsageError(f"--false-alarms: must be above 0 and below 1, not {rate:g}")
-    count = len(held_out)
-    place = math.ceil((count + 1) * (1.0 - rate) - 1e-9)  # without the rounding of the product
-    if place > count:
-        needed = math.ceil(1.0 / rate - 1e-9) - 1
-        raise UsageError(
-            f"--false-alarms: a share of {rate:g} on one side needs {needed} normal pictures that training "
-            f"has not seen, and there are {count}; give more normal pictures, a larger --held-out, or a higher rate"
-        )
-    return float(held_out[place - 1])
-
-
 def area_under_curve(scores: Sequence[float], odd: Sequence[bool]) -> float:
     """Probability that an odd picture has a higher score than a normal one (AUROC), ties counting half.
 
     Args:
-        scores: Of each picture.
+        scores: Of each picture: its `oddness`.
         odd: Whether it is.
 
     Raises:

@@ -1,5 +1,6 @@
 """Codes as points of a plane, and the plane as a picture."""
 
+import importlib.util
 from collections.abc import Callable
 from typing import Literal
 
@@ -10,7 +11,7 @@ from PIL import Image, ImageDraw
 from restore.codes.sheets import COLOURS, INK, PAPER, font
 from restore.errors import RestoreError, UsageError
 
-__all__ = ["MapMethod", "draw_map", "project"]
+__all__ = ["MapMethod", "check_map", "draw_map", "project"]
 
 MapMethod = Literal["pca", "tsne", "umap"]
 
@@ -39,12 +40,10 @@ def project(vectors: npt.NDArray[np.float32], method: MapMethod = "pca", seed: i
         `(N, 2)`.
 
     Raises:
-        UsageError: There are too few pictures for a map.
-        RestoreError: UMAP is not installed.
+        UsageError, RestoreError: As `check_map`.
     """
     count, numbers = vectors.shape
-    if count < _FEWEST:
-        raise UsageError(f"a map needs {_FEWEST} pictures or more, and there are {count}")
+    check_map(count, method)
     from sklearn.decomposition import PCA
 
     if method == "pca":
@@ -59,11 +58,26 @@ def project(vectors: npt.NDArray[np.float32], method: MapMethod = "pca", seed: i
         return _float64(
             TSNE(perplexity=min(30.0, (count - 1) / 3), init="pca", random_state=seed).fit_transform(vectors)
         )
-    try:
-        from umap import UMAP
-    except ImportError as error:
-        raise RestoreError("UMAP needs an extra package: pip install 'restore[maps]'") from error
+    from umap import UMAP
+
     return _float64(UMAP(n_neighbors=min(15, count - 1), random_state=seed, n_jobs=1).fit_transform(vectors))
+
+
+def check_map(count: int, method: MapMethod) -> None:
+    """Find out before the work whether a map can be made.
+
+    Args:
+        count: Of pictures.
+        method: As for `project`.
+
+    Raises:
+        UsageError: There are too few pictures for a map.
+        RestoreError: UMAP is not installed.
+    """
+    if count < _FEWEST:
+        raise UsageError(f"a map needs {_FEWEST} pictures or more, and there are {count}")
+    if method == "umap" and importlib.util.find_spec("umap") is None:
+        raise RestoreError("UMAP needs an extra package: pip install 'restore[maps]'")
 
 
 def draw_map(

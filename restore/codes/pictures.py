@@ -16,7 +16,7 @@ from torch.nn import functional as F
 from restore.errors import ImageError, UsageError
 from restore.images.codec import decode
 from restore.images.document import shown
-from restore.images.search import FoundImage, search
+from restore.images.search import FoundImage, Problem, search
 from restore.images.sets import PICTURE_SETS, Part, Pictures, load_pictures
 from restore.images.tensors import to_float, to_pixels
 
@@ -56,14 +56,20 @@ class PictureSource:
         channels: 1 or 3: what all pictures are brought to; see `as_channels`. None leaves them as they are.
         size: Side of the square that every picture is squeezed into, in pixels: all of it is seen, its sides' ratio is
             lost. None leaves photos as they are.
+        problems: Places that could not be searched for photos.
     """
 
     def __init__(
-        self, name: str, pictures: Sequence[FoundImage] | Pictures, channels: int | None, size: int | None
+        self,
+        name: str,
+        pictures: Sequence[FoundImage] | Pictures,
+        channels: int | None,
+        size: int | None,
+        problems: Sequence[Problem] = (),
     ) -> None:
         if size is not None and size < 1:
             raise UsageError(f"size: must be 1 or more pixels, not {size}")
-        self.name, self.channels, self.size = name, channels, size
+        self.name, self.channels, self.size, self.problems = name, channels, size, problems
         self._pictures = pictures
 
     def __len__(self) -> int:
@@ -194,10 +200,11 @@ def open_pictures(text: str, channels: int | None = 3, size: int | None = None) 
             example = "digits or digits:train" if kind == "digits" else f"{kind}:FOLDER or {kind}:FOLDER:train"
             raise UsageError(f"{text}: write {example}; a folder of that name is ./{kind}")
         return PictureSource(f"{kind} ({part})", load_pictures(kind, part, folder), channels, size)
-    photos = search([Path(text)]).images
-    if not photos:
-        raise UsageError(f"{shown(Path(text))}: holds no photos")
-    return PictureSource(shown(Path(Path(text).name or text)), photos, channels, size)
+    found = search([Path(text)])
+    if not found.images:
+        reasons = (f"; {shown(problem.path)}: {problem.reason}" for problem in found.problems)
+        raise UsageError(f"{shown(Path(text))}: holds no photos{next(reasons, '')}")
+    return PictureSource(shown(Path(Path(text).name or text)), found.images, channels, size, found.problems)
 
 
 def as_channels(images: Tensor, channels: int) -> Tensor:

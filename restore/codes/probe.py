@@ -17,6 +17,7 @@ from torch import Tensor
 
 from restore.codes.encoder import Encoder
 from restore.codes.gathering import Gathered
+from restore.codes.pca import fit_pca
 from restore.codes.pictures import thumbnail
 from restore.codes.sheets import Cell, contact_sheet
 from restore.errors import DataError
@@ -100,19 +101,16 @@ def probe_pca(numbers: int, train: Gathered, test: Gathered) -> tuple[ProbeRow, 
     """Measure PCA, fitted to the training pictures.
 
     Args:
-        numbers: Length of the code; there are never more than the pictures have values, or than pictures.
+        numbers: Length of the code, up to what `fit_pca` allows.
         train: Pictures that PCA and the probe learn from.
         test: Pictures that everything is measured on.
 
     Returns:
         As `probe_bundle`.
     """
-    from sklearn.decomposition import PCA
-
     started = time.monotonic()
-    flat = [pictures.images.flatten(1).numpy() for pictures in (train, test)]
-    pca = PCA(min(numbers, *flat[0].shape), random_state=0).fit(flat[0])
-    codes = [pca.transform(values) for values in flat]
+    pca = fit_pca(train.images, numbers)
+    codes = [pca.transform(pictures.images.flatten(1).numpy()) for pictures in (train, test)]
     given_back = torch.from_numpy(pca.inverse_transform(codes[1])).float().view_as(test.images).clamp(0.0, 1.0)
     return _row("PCA", codes[0], codes[1], train, test, given_back, started), given_back
 

@@ -1,6 +1,7 @@
 """Codes and what was found by them, as files."""
 
 import csv
+import importlib.util
 import io
 import json
 from collections.abc import Mapping, Sequence
@@ -11,7 +12,7 @@ import numpy as np
 from restore.codes.encoder import Codes
 from restore.errors import RestoreError
 
-__all__ = ["CODE_SUFFIXES", "TABLE_SUFFIXES", "codes_as_bytes", "rounded", "table_as_bytes"]
+__all__ = ["CODE_SUFFIXES", "TABLE_SUFFIXES", "check_codes_suffix", "codes_as_bytes", "rounded", "table_as_bytes"]
 
 CODE_SUFFIXES = (".npz", ".parquet")
 TABLE_SUFFIXES = (".csv", ".json")
@@ -46,11 +47,10 @@ def codes_as_bytes(codes: Codes, about: Mapping[str, Any], suffix: str) -> bytes
             **labels,
         )
         return buffer.getvalue()
-    try:
-        import pyarrow as pa
-        from pyarrow import parquet
-    except ImportError as error:
-        raise RestoreError("Parquet needs an extra package: pip install 'restore[parquet]'") from error
+    check_codes_suffix(suffix)
+    import pyarrow as pa
+    from pyarrow import parquet
+
     flat = pa.array(codes.vectors.reshape(-1))
     columns = {
         "name": pa.array(
@@ -62,6 +62,16 @@ def codes_as_bytes(codes: Codes, about: Mapping[str, Any], suffix: str) -> bytes
     metadata = {"restore": json.dumps({"shape": codes.shape, **about})}
     parquet.write_table(pa.table(columns).replace_schema_metadata(metadata), buffer)
     return buffer.getvalue()
+
+
+def check_codes_suffix(suffix: str) -> None:
+    """Find out before the work whether such a file of codes can be written.
+
+    Raises:
+        RestoreError: Parquet is asked for and not installed.
+    """
+    if suffix == ".parquet" and importlib.util.find_spec("pyarrow") is None:
+        raise RestoreError("Parquet needs an extra package: pip install 'restore[parquet]'")
 
 
 def rounded(row: Mapping[str, Any]) -> dict[str, Any]:

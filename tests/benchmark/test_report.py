@@ -1,14 +1,17 @@
 """The command from end to end, its files, and the documents it writes into."""
 
 import csv
+import importlib.metadata
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import torch
 
 from restore.benchmark import speed, timing
 from restore.benchmark.cards import card_results
-from restore.benchmark.measurement import Measurement
+from restore.benchmark.measurement import Measurement, Setting
 from restore.benchmark.quality import Cell, Contender, measure
 from restore.benchmark.report import Report
 from restore.benchmark.sets import open_set
@@ -88,6 +91,8 @@ def test_recording_writes_what_the_tables_say_into_the_cards_once(
     assert [row["condition"] for row in read_card(tmp_path / "noise").metrics[1]["results"]] == ["sigma 5", "sigma 25"]
     other = json.loads((tmp_path / "out" / "results.json").read_text())
     assert card_results(other, str(tmp_path / "noise"), "of other weights") == []
+    other["methods"] = [entry | {"precision": "int8"} for entry in other["methods"]]  # timed on another day
+    assert {result["precision"] for result in card_results(other, str(tmp_path / "noise"), "")} == {"32"}
     capsys.readouterr()
     assert main(["info", str(tmp_path / "noise")]) == ExitCode.OK
     assert capsys.readouterr().out.count("gaussian-awgn on set (2 images), seed 0") == 1
@@ -137,8 +142,8 @@ def test_results_of_another_version_are_refused(tmp_path: Path) -> None:
 def test_machines_stand_side_by_side_and_never_mix(tmp_path: Path) -> None:
     report = Report(tmp_path)
     for machine, seconds in (("old", 2.0), ("new", 1.0), ("new", 0.5)):
-        report.add_speed("photo", Measurement("a", seconds, "s"), machine)
-    report.add_speed("photo", Measurement("b", 3.0, "s"), "new")
+        report.add_speed("photo", Measurement("a", seconds, "s"), machine, Setting())
+    report.add_speed("photo", Measurement("b", 3.0, "s"), "new", Setting())
     report.write()
     again = Report.open(tmp_path).results()
     assert table_lines("speed", again) == [["", "old", "new"], ["a", "2.00 s", "0.500 s"], ["b", "", "3.00 s"]]
@@ -187,3 +192,29 @@ def test_speed_is_measured_and_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     assert all(entry["value"] > 0 for entry in entries)
     (memory,) = [entry["value"] for entry in entries if entry["part"] == "ssim" and entry["unit"] == "MB"]
     assert memory < 1000
+    for entry in entries:
+        told = {"bundle": bundle, "device": "cpu", "precision": "32", "tile": None, "repeat": 1}
+        assert entry["setting"] == (told if entry["part"] == "network" else told | {"precision": "auto"})
+        assert entry["threads"] == torch.get_num_threads()
+        assert entry["versions"]["torch"] == importlib.metadata.version("torch")
+
+
+def test_versions_are_those_of_the_last_run_that_measured(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_photos(tmp_path / "set", 1)
+    ours = Contender("a", "bundle", lambda image, _mask: image, "1")
+    plan = build_protocol("clean")
+    cell = Cell(open_set(str(tmp_path / "set")), plan, plan.conditions[0], ours, 0)
+    cost = {"name": "a", "megapixels_per_second": 1.0, "parameters": 0, "macs_per_pixel": 0, "peak_megabytes": None}
+    cost |= {"precision": "", "threads": 1, "machine": "m"}
+    runs: dict[str, Callable[[Report], None]] = {
+        "1": lambda report: report.add_speed("ssim", Measurement("b", 1.0, "s"), "m", Setting()),
+        "2": lambda report: report.keep(cell, measure(cell)),
+        "3": lambda report: report.add_method(cost),
+    }
+    for measured, work in runs.items():
+        for now, do in ((measured, work), ("later", lambda report: report.add_sets([cell.test_set]))):
+            monkeypatch.setattr("importlib.metadata.version", lambda _name, now=now: now)
+            report = Report.open(tmp_path / "out")
+            do(report)
+            assert report.write()["versions"]["torch"] == measured
+    assert report.speed["m", "b"]["versions"]["torch"] == "1"

@@ -4,9 +4,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
 from restore.benchmark.cards import card_results
 from restore.benchmark.plan import Plan, plan_cells, time_method
+from restore.benchmark.plots import plot_growth
 from restore.benchmark.sets import open_set
 from restore.benchmark.tables import check_markers, fill_in, table_lines
 from restore.benchmark.timing import macs_per_pixel
@@ -26,7 +28,7 @@ def entry(method: str, kind: str, psnr: float, condition: str = "sigma 15", seed
         "condition": condition,
         "kind": kind,
         "method": method,
-        "identity": "w",
+        "identity": "w card c 32 cpu tiles of 768 torch 2",
         "fingerprint": "f",
         "images": 1,
         "psnr": psnr,
@@ -69,6 +71,23 @@ def test_cards_hold_an_entry_for_each_choice_of_seeds_beside_others_of_the_same(
     assert one["results"][0]["input_psnr"] == 20.0
     assert several["results"][0]["baseline_psnr"] == 22.0
     assert "input_psnr" not in several["results"][0]
+
+
+def test_a_method_that_was_timed_on_a_smaller_picture_says_so() -> None:
+    cost = {"name": "slow", "parameters": None, "macs_per_pixel": None, "megapixels_per_second": 0.1}
+    cost |= {"peak_megabytes": 12.3, "precision": "", "threads": 2, "machine": "m"}
+    costs = [cost, cost | {"side": 768}, cost | {"side": 192}]  # older ones do not tell
+    assert [line[4] for line in table_lines("methods", {"methods": costs})[1:]] == ["12", "12", "12 for 192 x 192"]
+
+
+def test_growth_is_drawn_of_one_bundle_in_one_precision(tmp_path: Path) -> None:
+    def point(bundle: str, megapixels: int) -> list[dict[str, Any]]:
+        setting = {"bundle": bundle, "precision": "auto"}
+        entry = {"machine": "m", "megapixels": megapixels, "value": 1.0, "setting": setting}
+        return [entry | {"unit": unit} for unit in ("s", "MB")]
+
+    assert not plot_growth({"speed": [*point("a", 1), *point("b", 4)]}, tmp_path / "growth.png")
+    assert plot_growth({"speed": [*point("a", 1), *point("b", 1), *point("b", 4)]}, tmp_path / "growth.png")
 
 
 def test_blanks_in_markers_and_the_line_ends_of_a_document_are_kept() -> None:
@@ -153,3 +172,8 @@ def test_a_grey_network_is_timed_on_grey_pictures(tmp_path: Path, monkeypatch: p
     cost = time_method(only, repeat=1)
     assert cost["megapixels_per_second"] > 0
     assert cost["macs_per_pixel"] == macs_per_pixel(restorer.network) > 0
+    told = (cost["side"], cost["repeat"], cost["threads"])
+    assert told == (64, 1, torch.get_num_threads())
+    monkeypatch.setattr("restore.benchmark.plan._SLOW_SECONDS", 0.0)
+    slow = time_method(only, repeat=5)
+    assert (slow["side"], slow["repeat"]) == (32, 1)

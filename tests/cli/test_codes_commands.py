@@ -127,6 +127,47 @@ def test_each_class_makes_a_table_a_picture_and_a_mean(tmp_path: Path, capsys: p
     assert "mean" in capsys.readouterr().out
 
 
+def test_each_class_on_two_sides_finds_what_is_given_back_better(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    for name in ("blank", "noise"):
+        (tmp_path / "in" / name).mkdir(parents=True)
+        for index in range(24):
+            page = np.full((16, 16), 110 + index, np.uint8)
+            picture = page if name == "blank" else rng.integers(0, 256, (16, 16)).astype(np.uint8)
+            Image.fromarray(picture).save(tmp_path / "in" / name / f"{index}.png")
+    source, options = str(tmp_path / "in"), ["--size", "16", "--steps", "20", "--numbers", "2", "--held-out", "0.5"]
+    command = ["anomalies", source, "--normal", source, "--each-class", *options, "--false-alarms", "0.2", "--out"]
+    for two_sided, auroc in ((False, 0.0), (True, 1.0)):
+        out = tmp_path / str(two_sided)
+        assert main([*command, str(out), *["--two-sided"][: int(two_sided)]]) == ExitCode.OK
+        record = json.loads((out / "classes.json").read_text())
+        (noise,) = (row for row in record["rows"] if row["normal_class"] == "noise")
+        assert (noise["auroc"], noise["pca_auroc"]) == (auroc, auroc)
+        settings = {"source": source, "normal": source, "colour": False, "size": 16, "score": "peak", "numbers": 2}
+        settings |= {"steps": 20, "seed": 0, "held_out": 0.5, "false_alarms": 0.2, "two_sided": two_sided}
+        assert record.items() >= (settings | {"judged": 48, "unreadable": {}}).items()
+
+
+def test_each_class_is_refused_before_the_first_training(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def train(*_: object, **__: object) -> None:
+        raise AssertionError("it was trained")
+
+    monkeypatch.setattr("restore.tasks.fitting.fit_reconstruction", train)
+    monkeypatch.chdir(tmp_path)
+    for name, count in {"in/a": 20, "in/b": 4, "one/a": 1, "both/a": 1, "both/b": 1}.items():
+        write_photos(Path(name), count)
+    for source, message in {
+        "one": "--each-class: there are none but those of a to judge; each class needs its own and others",
+        "both": "--each-class: b: --false-alarms: a share of 0.2 on one side needs 4 normal pictures",
+        "in/b": "--each-class: needs classes",
+    }.items():
+        options = ["--normal", "in", "--each-class", "--false-alarms", "0.2", "--held-out", "0.5"]
+        assert main(["anomalies", source, *options]) != ExitCode.OK
+        assert message in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("arguments", "message", "code"),
     [
@@ -139,6 +180,11 @@ def test_each_class_makes_a_table_a_picture_and_a_mean(tmp_path: Path, capsys: p
         ),
         (["anomalies", "digits", "--steps", "0"], "--steps: must be 1 or more", ExitCode.USAGE),
         (["anomalies", "digits", "--held-out", "1"], "--held-out: must be above 0", ExitCode.USAGE),
+        (
+            ["anomalies", "PHOTOS", "--normal", "PHOTOS", "--held-out", "0.99"],
+            "--held-out: 0.99 of 2 normal pictures leaves none to train on; use a smaller share",
+            ExitCode.USAGE,
+        ),
         (
             ["anomalies", "digits", "--class", "3", "--false-alarms", "0.001"],
             "needs 999 normal pictures",

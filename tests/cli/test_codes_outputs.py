@@ -1,9 +1,11 @@
 """What the commands around codes write: never over or among sources, over results only if asked, whatever names are."""
 
 import csv
+import errno
 import json
 import os
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -83,12 +85,46 @@ def test_anomalies_writes_nothing_among_the_normal_pictures(capsys: pytest.Captu
     assert "lies inside the source folder normal" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("arguments", [ANOMALIES, EACH_CLASS, ["probe", "sorted", *PROBE[2:]], COMPRESS])
+def test_a_photo_that_cannot_be_read_is_named_and_the_others_go_on(
+    arguments: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    for folder in ("in", "sorted/cats"):
+        Path(folder, "torn.png").write_bytes(b"no picture")
+    assert main([*arguments, "--out", "o"]) == ExitCode.FAILED
+    assert "torn.png: not an image that can be read" in capsys.readouterr().err
+    assert contents(Path("o"))
+
+
+def test_what_cannot_be_searched_is_named_and_links_to_folders_are_no_failure(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Path("in/link").symlink_to("../normal")
+    command = [*ENCODE, "--out", "c.npz", "--overwrite"]
+    assert main(command) == ExitCode.OK
+    assert "left out: in/link: a link to a folder, which is not followed" in capsys.readouterr().err
+    Path("in/locked").mkdir()
+    searched = os.scandir
+
+    def refuse(path: str) -> Iterator[os.DirEntry[str]]:
+        if Path(path).name == "locked":
+            raise PermissionError(errno.EACCES, "Permission denied", path)
+        return searched(path)
+
+    monkeypatch.setattr("os.scandir", refuse)
+    for arguments in (command, [*COMPRESS, "--out", "small"], [*ANOMALIES, "--out", "o"]):
+        assert main(arguments) == ExitCode.FAILED
+        told = capsys.readouterr().err
+        assert told.count("left out: in/locked: this folder cannot be read (Permission denied)") == 1
+    assert json.loads(Path("o/anomalies.json").read_text())["unreadable"].keys() == {"in/locked"}
+
+
 @pytest.mark.parametrize(
     ("arguments", "output"),
     [
         ([*ENCODE, "--plot", "in/00.png"], "in/00.png"),
         ([*ENCODE, "--neighbours", "asked.png", "--sheet", "asked.png"], "asked.png"),
-        ([*GENERATE, "--between", "sample-0000.png", "1", "--out", ".", "--steps", "2"], "between-0000.png"),
+        ([*WAY[:3], "--between", "sample-0000.png", "1", "--out", ".", "--steps", "2"], "between-0000.png"),
         (["compress", "asked.png", "--bundle", "map", "--out", "o", "--sheet", "asked.png"], "asked.png"),
         (["anomalies", "o/heat/asked.png.png", *ANOMALIES[2:], "--out", "o"], "o/heat/asked.png.png"),
         (["probe", "in", "--test", "o/probe.png", "--bundle", "map", "--out", "o"], "o/probe.png"),
@@ -142,6 +178,13 @@ def test_results_that_exist_are_kept_until_overwrite_is_given(
     assert contents(Path("o")).keys() == made.keys()
 
 
+def test_two_results_of_one_name_are_refused_before_the_work(capsys: pytest.CaptureFixture[str]) -> None:
+    tables = ["--duplicates", "t.csv", "--neighbours", "00.png", "--table", "./t.csv"]
+    assert main([*ENCODE, *tables]) == ExitCode.FAILED
+    assert "t.csv: two results would have this name" in capsys.readouterr().err
+    assert not Path("t.csv").exists()
+
+
 def test_decompressed_photos_are_kept_too(capsys: pytest.CaptureFixture[str]) -> None:
     assert main([*COMPRESS, "--out", "small"]) == ExitCode.OK
     command = ["decompress", "small", "--bundle", "map", "--out"]
@@ -162,6 +205,20 @@ def test_a_folder_in_the_place_of_a_result_is_found_before_the_work(capsys: pyte
     assert "c.npz: is a folder where a result should go; choose another place" in capsys.readouterr().err
 
 
+def test_the_threshold_of_other_weights_is_refused_as_an_interrupted_run_leaves_it(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert main([*ANOMALIES, "--out", "o"]) == ExitCode.OK
+    earlier = Path("o/anomalies.json").read_bytes()
+    assert main([*ANOMALIES, "--seed", "1", "--out", "o", "--overwrite"]) == ExitCode.OK
+    again = ["anomalies", "in", "--model", "o", "--out", "again", "--overwrite"]
+    assert main(again) == ExitCode.OK
+    Path("o/anomalies.json").write_bytes(earlier)
+    capsys.readouterr()
+    assert main(again) == ExitCode.FAILED
+    assert "o/anomalies.json has the threshold of other weights than those of o/bundle" in capsys.readouterr().err
+
+
 def test_heat_maps_of_an_earlier_run_are_gone_after_overwrite_and_other_files_are_not() -> None:
     earlier = {"old/page.png": True, "unflagged.png": False, "../beside": True}
     record = {"pictures": [{"name": name, "flagged": flagged} for name, flagged in earlier.items()]}
@@ -173,6 +230,22 @@ def test_heat_maps_of_an_earlier_run_are_gone_after_overwrite_and_other_files_ar
     assert not Path("o/heat/old/page.png.png").exists()
     for name in ("heat/unflagged.png.png", "heat/mine.png", "beside.png", "notes.txt"):
         assert Path("o", name).read_text() == "x"
+
+
+def test_pictures_of_an_earlier_run_are_gone_after_overwrite_and_other_files_are_not() -> None:
+    assert main([*GENERATE[:3], "--count", "4", "--out", "o"]) == ExitCode.OK
+    for name in ("mine.png", "sample-0009.png", "between.png"):
+        Path("o", name).write_text("x")
+    assert main([*GENERATE, "--out", "o", "--overwrite"]) == ExitCode.OK
+    drawn = {"sample-0000.png", "sample-0001.png", "samples.png", "generated.json"}
+    assert {path.name for path in Path("o").iterdir()} == {*drawn, "mine.png", "sample-0009.png", "between.png"}
+    record = json.loads(Path("o/generated.json").read_text())
+    record["pictures"] += [{"file": "mine.png"}, {"file": "../in/00.png"}]
+    Path("o/generated.json").write_text(json.dumps(record))
+    assert main([*WAY, "--out", "o", "--overwrite"]) == ExitCode.OK
+    way = {"between-0000.png", "between-0001.png", "between.png", "generated.json"}
+    assert {path.name for path in Path("o").iterdir()} == {*way, "mine.png", "sample-0009.png"}
+    assert Path("in/00.png").exists()
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="other systems refuse such names")
@@ -209,10 +282,10 @@ class TestNamesThatAreNotUtf8:
         command = [*ANOMALIES, "--steps", "60", "--out", f"o{STRANGE}"]
         monkeypatch.setattr(sys, "argv", ["restore", *command])
         assert main(command) == ExitCode.FAILED
-        told = capsysbinary.readouterr().out
-        assert rb"  [odd] \xff.png" in told
-        assert rb"x[odd] \xff.png: not an image" in told
-        assert rb"to look at: o[odd] \xff.png/anomalies.html" in told
+        told = capsysbinary.readouterr()
+        assert rb"  [odd] \xff.png" in told.out
+        assert rb"x[odd] \xff.png: not an image" in told.err
+        assert rb"to look at: o[odd] \xff.png/anomalies.html" in told.out
         out = Path(f"o{STRANGE}")
         record = json.loads((out / "anomalies.json").read_text(encoding="utf-8"))
         assert STRANGE in {entry["name"] for entry in record["pictures"] if entry["flagged"]}

@@ -9,6 +9,7 @@ import pytest
 from PIL import Image
 
 from restore.cli.main import main
+from restore.codes.encoder import Encoder
 from restore.errors import ExitCode
 from restore.images.codec import decode
 from tests.helpers.networks import write_autoencoder, write_bundle
@@ -26,7 +27,9 @@ def test_a_folder_of_photos_becomes_codes_a_map_duplicates_and_neighbours(
     Path("in/broken.png").write_bytes(b"nothing")
     write_autoencoder(Path("b"), "map")
     files = ["--out", "c.npz", "--plot", "map.png", "--duplicates", "d.csv", "--table", "n.json", "--sheet", "s.png"]
-    assert main(["encode", "in", "--bundle", "b", *files, "--neighbours", "asked.png", "--count", "2"]) == ExitCode.OK
+    assert (
+        main(["encode", "in", "--bundle", "b", *files, "--neighbours", "asked.png", "--count", "2"]) == ExitCode.FAILED
+    )
     told = capsys.readouterr()
     assert "7 pictures of in, each squeezed into 32 x 32 pixels: 4 x 4 x 4 = 64 numbers" in told.out
     assert "left out: in/broken.png: not an image that can be read" in told.err
@@ -40,6 +43,7 @@ def test_a_folder_of_photos_becomes_codes_a_map_duplicates_and_neighbours(
     assert all(row["relative"] < 0.1 for row in neighbours)
     assert decode(Path("map.png")).pixels.shape[2] == 3
     assert decode(Path("s.png")).pixels.shape[1] == 8 + 3 * 128
+    Path("in/broken.png").unlink()
     assert main(["encode", "in", "--bundle", "b", "--neighbours", "in/02.png", "--count", "1"]) == ExitCode.OK
     assert capsys.readouterr().out.splitlines()[-1].endswith("  copy.jpg")
 
@@ -82,6 +86,8 @@ def test_digits_are_named_by_their_number(tmp_path: Path, capsys: pytest.Capture
         (["in", "--bundle", "b", "--plot", "m.png", "--limit", "0.1"], "give --duplicates FILE as", ExitCode.USAGE),
         (["in", "--bundle", "b", "--plot", "m.png", "--count", "5"], "give --neighbours PHOTO as", ExitCode.USAGE),
         (["in", "--bundle", "b", "--plot", "m.png"], "a map needs 4 pictures or more", ExitCode.USAGE),
+        (["in", "--bundle", "b", "--duplicates", "torn.png/d.csv"], "torn.png: cannot be written to", ExitCode.FAILED),
+        (["in", "--bundle", "b", "--neighbours", "torn.png"], "torn.png: not an image that can be", ExitCode.FAILED),
         (["in", "--bundle", "b", "--out", "c.npz", "--batch", "0"], "--batch: must be 1 or more", ExitCode.USAGE),
         (
             ["in", "--bundle", "b", "--neighbours", "x.png", "--count", "0"],
@@ -104,6 +110,12 @@ def test_mistakes_are_one_line(
     write_photos(Path("in"), 3)
     write_autoencoder(Path("b"))
     write_bundle(Path("unet"))
+    Path("torn.png").write_bytes(b"no picture")
+
+    def encode_all(*_: object) -> None:
+        raise AssertionError("it was encoded")
+
+    monkeypatch.setattr(Encoder, "encode_all", encode_all)
     assert main(["encode", *arguments]) == code
     told = capsys.readouterr().err
     assert message in told

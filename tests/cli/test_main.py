@@ -196,6 +196,9 @@ def test_evaluate_prints_a_table_writes_a_csv_and_records_into_the_card(
     assert [row["baseline"] for row in recorded["results"]] == ["non-local means"]
     assert re.search("known pixels +may change", told)
     assert "non-local means psnr" in told
+    write_photos(tmp_path / "set", 3)
+    assert main([*command, "--record", "--overwrite"]) == ExitCode.OK
+    assert "gaussian-awgn on set, seed 0: sigma 25 gave way, being of other photos" in capsys.readouterr().out
 
 
 def test_info_prints_json_that_is_the_card(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

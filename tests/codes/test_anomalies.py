@@ -14,11 +14,11 @@ from restore.codes.anomalies import (
     network_scores,
     pca_scores,
     scores_of,
-    threshold_for,
     train_detector,
 )
 from restore.codes.encoder import Encoder
 from restore.codes.heat import heat_over, shown_picture, shown_size
+from restore.codes.thresholds import threshold_for
 from restore.errors import DataError, UsageError
 from restore.models.base import Autoencoder
 from restore.models.bundle import ModelCard, network_entry
@@ -70,6 +70,13 @@ def test_odd_on_two_sides_is_what_lies_above_and_below() -> None:
     assert judge.normal_share(1.5) == 1.0
 
 
+def test_on_two_sides_odder_is_what_lies_farther_out_on_either() -> None:
+    scores = [0.01, 0.5, 1.5, 2.5, 9.0]
+    one, two = (detector(np.linspace(1, 2, 39).tolist(), 0.05, two_sided) for two_sided in (False, True))
+    assert [one.oddness(score) for score in scores] == scores
+    assert sorted(scores, key=two.oddness) == [1.5, 2.5, 0.5, 9.0, 0.01]
+
+
 def test_too_few_normal_pictures_for_a_rate_are_refused_with_the_number_that_it_needs() -> None:
     assert threshold_for(np.arange(19.0), 0.05) == 18.0
     with pytest.raises(UsageError, match=r"needs 19 normal pictures .* there are 18"):
@@ -117,6 +124,8 @@ def test_training_sees_what_is_not_held_out_and_leaves_the_global_generator_alon
     assert judges[0].encoder.size == 8
     with pytest.raises(UsageError, match="needs 9 normal pictures"):
         train_detector(normal[:10], 2, remember, "mean", 0.5, 0.1)
+    with pytest.raises(UsageError, match=r"--held-out: 0.99 of 10 normal pictures leaves none to train on"):
+        train_detector(normal[:10], 2, remember, "mean", 0.99, 0.5)
     assert len(seen) == 2  # refused before the training
 
 
@@ -125,6 +134,11 @@ def test_pca_gives_back_what_lies_in_its_plane_and_nothing_else() -> None:
     normal = plane.view(30, 1, 8, 8) / plane.max()
     assert pca_scores(normal, normal[:5], 2, "mean").max() < 1e-9
     assert pca_scores(normal, torch.rand(5, 1, 8, 8), 2, "mean").min() > 1e-3
+
+
+def test_pca_of_fewer_pictures_than_components_scores_by_what_they_share() -> None:
+    normal, images = torch.rand(6, 1, 8, 8), torch.rand(20, 1, 8, 8)
+    assert np.array_equal(pca_scores(normal, images, 5, "mean"), pca_scores(normal, images, 30, "mean"))
 
 
 def test_heat_is_red_where_the_error_is_and_grey_elsewhere() -> None:

@@ -96,6 +96,27 @@ def test_the_command_writes_pictures_a_sheet_and_how_they_were_made(
         assert path.read_bytes() == (Path("again") / path.name).read_bytes()
 
 
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--steps", "5"], "--steps: does nothing here; give --between A B as well"),
+        (["--source", "digits"], "--source: does nothing here; give --between with a name in it as well"),
+        (["--between", "0", "1", "--source", "digits"], "--source: does nothing here"),
+        (["--between", "0", "1", "--count", "5"], "--count: does nothing here; --steps says how many"),
+        (
+            ["--between", "a.png", "b.png", "--seed", "1"],
+            "--seed: does nothing here; no end of --between is the number",
+        ),
+        (["--count", "0"], "--count: must be 1 or more, not 0"),
+    ],
+)
+def test_options_without_effect_are_refused(
+    arguments: list[str], message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["generate", "--bundle", "b", "--out", "out", *arguments]) == ExitCode.USAGE
+    assert message in capsys.readouterr().err
+
+
 def test_the_way_between_drawn_pictures_photos_and_pictures_of_a_set(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

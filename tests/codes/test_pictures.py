@@ -108,6 +108,13 @@ def test_texts_that_name_nothing_are_refused(
         open_pictures(text)
 
 
+def test_a_folder_of_a_link_alone_says_that_it_is_not_followed(tmp_path: Path) -> None:
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in" / "link").symlink_to("..")
+    with pytest.raises(UsageError, match=r"in: holds no photos; .*link: a link to a folder, which is not followed"):
+        open_pictures(str(tmp_path / "in"))
+
+
 def test_channels_and_sizes_that_pictures_do_not_have_are_refused() -> None:
     with pytest.raises(UsageError, match="pictures have 1 or 3, and the network takes 2"):
         as_channels(torch.rand(1, 3, 4, 4), 2)

@@ -65,6 +65,14 @@ def test_a_line_reads_digits_from_ten_components_and_more_from_forty() -> None:
     assert many.detail > few.detail
 
 
+def test_pca_of_few_pictures_has_no_component_of_noise() -> None:
+    train, test = digits()
+    few = train.chosen(torch.arange(12))
+    whole, beyond = (probe_pca(numbers, few, test)[0] for numbers in (11, 700))
+    assert whole.numbers == beyond.numbers == 11
+    assert whole.accuracy == beyond.accuracy
+
+
 def test_a_bundle_is_measured_like_pca_and_random_weights_give_nothing_back() -> None:
     train, test = digits()
     row, given_back = probe_bundle("small", encoder(), train, test)
