@@ -63,8 +63,13 @@ class SaveBundle(pl.Callback):
         self._validated = -1
 
     def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
-        """Find the run's folder, while all processes are here to agree on it."""
+        """Find the run's folder, while all processes are here to agree on it; say what scores leave out."""
         self._folder = self.dirpath or run_folder(trainer) / "bundle"
+        ways = [f"bundle.{way}" for way in ("guarded", "turned") if getattr(self, way)]
+        if stage != "fit" and ways:
+            rank_zero_info(
+                f"Restored by the network alone, without {' and '.join(ways)}: `restore evaluate` scores the bundle"
+            )
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Start the clock, and note the code that trains before anyone edits it."""

@@ -30,6 +30,7 @@ __all__ = [
     "one_of",
     "plan_outputs",
     "remove_partial_files",
+    "remove_result",
     "rights_above",
     "view_of",
     "write_atomically",
@@ -175,15 +176,22 @@ def check_outputs(photos: Iterable[FoundImage], outputs: Iterable[Path], overwri
         overwrite: Whether those that exist may be.
 
     Raises:
-        OutputError: One would replace a source or land inside a folder that is searched, is there already, or a
-            folder is in its way.
+        OutputError: One would replace a source or another one, or land inside a folder that is searched, is there
+            already, or a folder is in its way.
     """
     photos = list(photos)
     is_source = one_of(photo.path for photo in photos)
     roots = {photo.root for photo in photos if photo.root is not None}
+    taken: set[str] = set()
     for output in outputs:
         if is_source(output):
             raise OutputError(f"{shown(output)}: would replace a source; choose another place")
+        place = folded(Path(os.path.realpath(output.parent), output.name))
+        if place in taken:
+            raise OutputError(
+                f"{shown(output)}: two results would have this name, here or on other systems; name another"
+            )
+        taken.add(place)
         root = folder_around(output.parent, roots)
         if root is not None:
             raise OutputError(
@@ -307,6 +315,18 @@ def write_atomically(path: Path, data: bytes, mode: int = 0o666, check: Callable
         if isinstance(error, OSError):
             raise OutputError(f"{path}: cannot be written ({error.strerror})") from error
         raise
+
+
+def remove_result(path: Path) -> None:
+    """Remove a file of an earlier run that this one does not make again.
+
+    Raises:
+        OutputError: It cannot be removed.
+    """
+    try:
+        path.unlink()
+    except OSError as error:
+        raise OutputError(f"{shown(path)}: cannot be removed ({error.strerror})") from error
 
 
 def remove_partial_files(folders: Iterable[Path]) -> None:

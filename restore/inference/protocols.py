@@ -87,14 +87,16 @@ def build_protocol(name: str, sigmas: Sequence[float] = SIGMAS, shares: Sequence
 
     Args:
         name: One of `PROTOCOLS`.
-        sigmas: Noise levels in 8-bit units, for the two noise protocols.
+        sigmas: Noise levels in 8-bit units, for the two noise protocols; rounded to six digits, as their names are,
+            and each once.
         shares: Borders of the bins of `holes-by-share`, as shares of the image, ascending.
 
     Raises:
         UsageError: There is no such protocol, or the shares do not ascend.
     """
     if name in NOISE_PROTOCOLS:
-        conditions = [_noise(sigma, clip=name == "clipped-8bit") for sigma in sigmas]
+        levels = dict.fromkeys(float(f"{sigma:g}") for sigma in sigmas)
+        conditions = [_noise(sigma, clip=name == "clipped-8bit") for sigma in levels]
     elif name == "camera-noise":
         conditions = [_camera(sigma) for sigma in (5.0, 10.0, 20.0)]
     elif name == "gaussian-blur":

@@ -92,16 +92,33 @@ class ModelCard:
     weights_sha256: str = ""
     format: int = FORMAT
 
-    def record(self, result: dict[str, Any]) -> None:
-        """Add a measured result, in the place of an earlier one of the same protocol, set and seed.
+    def record(self, result: dict[str, Any]) -> str:
+        """Add a measured result; of one protocol, set and seed there is one, on the same photos in the same precision.
+
+        Conditions that an earlier one of these has and this one lacks are taken over from it, unless it was measured
+        on other photos of that name or in another precision: then it gives way.
 
         Args:
             result: `protocol`, `set`, `seed`, `images`, `fingerprint`, `precision` and `results`, one
                 per condition.
+
+        Returns:
+            What gave way, and why, in words; empty if nothing did.
         """
         key = ("protocol", "set", "seed")
-        self.metrics = [entry for entry in self.metrics if any(entry.get(part) != result[part] for part in key)]
-        self.metrics.append(result)
+        earlier = next((e for e in self.metrics if all(e.get(part) == result[part] for part in key)), None)
+        self.metrics = [*(entry for entry in self.metrics if entry is not earlier), result]
+        if earlier is None:
+            return ""
+        if all(earlier.get(part) == result[part] for part in ("fingerprint", "precision")):
+            again = {row["condition"] for row in result["results"]}
+            others = [row for row in earlier["results"] if row["condition"] not in again]
+            self.metrics[-1] = {**result, "results": [*result["results"], *others]}
+            return ""
+        photos = earlier.get("fingerprint") != result["fingerprint"]
+        why = "of other photos" if photos else f"measured in {earlier.get('precision')}"
+        names = ", ".join(row["condition"] for row in earlier["results"])
+        return f"{result['protocol']} on {result['set']}, seed {result['seed']}: {names} gave way, being {why}"
 
 
 @dataclass(frozen=True)

@@ -78,7 +78,7 @@ class DeepAutoencoder(Autoencoder):
 
     def encode(self, image: Tensor, mask: Tensor | None = None) -> Tensor:
         """The code, `(B, code_channels, H / image_size, W / image_size)`, sides rounded up."""
-        return self._encode(image, mask, None, 0.0)
+        return self._code(self._sums(image, mask, None, 0.0)).movedim(-1, 1)
 
     def decode(self, code: Tensor) -> Tensor:
         """The picture of a code, `(B, channels, h image_size, w image_size)` float32."""
@@ -87,9 +87,10 @@ class DeepAutoencoder(Autoencoder):
     def reconstruct(self, image: Tensor, mask: Tensor, generator: torch.Generator | None = None) -> Reconstruction:
         """Restore for training, with dropout while the network is in training mode, and the penalties."""
         share = self.dropout if self.training else 0.0
-        code = self._encode(image, mask, generator, share)
-        picture = self._decode(_drop(code, share, generator), generator, share)
-        return Reconstruction(self.fit(picture, image), self._penalties(code))
+        sums = self._sums(image, mask, generator, share)
+        code = self._code(sums)
+        picture = self._decode(_drop(code.movedim(-1, 1), share, generator), generator, share)
+        return Reconstruction(self.fit(picture, image), self._penalties(sums, code))
 
     def config(self) -> dict[str, JsonValue]:
         """The constructor's arguments."""
@@ -106,14 +107,16 @@ class DeepAutoencoder(Autoencoder):
             "l2": self.l2,
         }
 
-    def _encode(self, image: Tensor, mask: Tensor | None, generator: torch.Generator | None, share: float) -> Tensor:
+    def _sums(self, image: Tensor, mask: Tensor | None, generator: torch.Generator | None, share: float) -> Tensor:
+        """What the activation makes a code of: `(B, h, w, code_channels)`."""
         mask = image.new_zeros(image.shape[0], 1, *image.shape[2:]) if mask is None else mask
         visible = prepare_inputs(image, mask, self.channels)[:, : self.channels]
         squares = F.pixel_unshuffle(pad_to_multiple(visible, self.image_size), self.image_size)
         x = squares.movedim(1, -1)  # (B, h, w, channels image_size^2)
         for layer in self.encoder[:-1]:
             x = _drop(self.hidden(layer(x)), share, generator)
-        return self._code(self.encoder[-1](x)).movedim(-1, 1)
+        sums: Tensor = self.encoder[-1](x)
+        return sums
 
     def _code(self, sums: Tensor) -> Tensor:
         code: Tensor = self.last(sums)
@@ -135,7 +138,8 @@ class DeepAutoencoder(Autoencoder):
         layers = reversed(self.encoder)
         return [(layer.weight.t(), bias) for layer, bias in zip(layers, self.offsets, strict=True)]  # type: ignore[operator]
 
-    def _penalties(self, code: Tensor) -> dict[str, Tensor]:
+    def _penalties(self, sums: Tensor, code: Tensor) -> dict[str, Tensor]:
+        """Terms of the loss by name; both `(B, h, w, code_channels)`, the code being that of the sums."""
         matrices: list[Tensor] = [layer.weight for layer in (*self.encoder, *self.decoder)]
         penalties: dict[str, Tensor] = {}
         if self.l1:

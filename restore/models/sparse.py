@@ -5,6 +5,7 @@ from typing import Literal
 
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 from restore.errors import UsageError
 from restore.models.base import JsonValue
@@ -94,14 +95,15 @@ class SparseAutoencoder(DeepAutoencoder):
         largest, places = code.topk(self.active, dim=-1)
         return torch.zeros_like(code).scatter(-1, places, largest)
 
-    def _penalties(self, code: Tensor) -> dict[str, Tensor]:
-        penalties = super()._penalties(code)
+    def _penalties(self, sums: Tensor, code: Tensor) -> dict[str, Tensor]:
+        penalties = super()._penalties(sums, code)
         if self.sparsity == "l1":
             penalties["sparsity"] = self.weight * code.float().mean()
         if self.sparsity == "kl":
-            # The margin keeps the logarithms finite for a unit that is saturated over a whole batch.
-            rate = code.float().mean(dim=(0, 2, 3)).clamp(1e-6, 1.0 - 1e-6)
-            target = torch.full_like(rate, self.target_rate)
-            divergence = target * (target / rate).log() + (1.0 - target) * ((1.0 - target) / (1.0 - rate)).log()
+            # Of the sums, as a sigmoid of 0 or 1 has no gradient, and a unit that is stuck there would stay stuck.
+            units = sums.float().flatten(0, -2)
+            log_on, log_off = (F.logsigmoid(x).logsumexp(dim=0) - math.log(len(units)) for x in (units, -units))
+            target = self.target_rate
+            divergence = target * (math.log(target) - log_on) + (1.0 - target) * (math.log1p(-target) - log_off)
             penalties["sparsity"] = self.weight * divergence.mean()
         return penalties

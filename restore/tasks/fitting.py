@@ -1,9 +1,10 @@
 """Training without a configuration: pictures in memory, a fixed number of steps, and nothing written."""
 
+import contextlib
 import logging
 import math
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import lightning.pytorch as pl
@@ -19,7 +20,18 @@ from restore.tasks.reconstruction import ReconstructionAutoencoder
 from restore.tasks.schedules import WarmupCosine
 from restore.types import Batch
 
-__all__ = ["fit_reconstruction"]
+__all__ = ["fit_reconstruction", "keyboard_interrupts"]
+
+
+@contextlib.contextmanager
+def keyboard_interrupts() -> Iterator[None]:
+    """Let Ctrl-C end a training as it ends everything else: Lightning makes `SystemExit(1)` of it."""
+    try:
+        yield
+    except SystemExit as error:
+        if isinstance(error.__context__, KeyboardInterrupt):
+            raise KeyboardInterrupt from None
+        raise
 
 
 class _Clean(Dataset[Tensor]):
@@ -62,6 +74,9 @@ def fit_reconstruction(
         lr: Peak learning rate.
         device: As for `choose_device`.
         advance: Told of every step.
+
+    Raises:
+        KeyboardInterrupt: By Ctrl-C.
     """
     batch_size = min(batch_size, len(images))
     order = torch.Generator().manual_seed(derive_seed(seed, "order"))
@@ -96,7 +111,8 @@ def fit_reconstruction(
                 enable_model_summary=False,
                 log_every_n_steps=steps + math.ceil(len(images) / batch_size),  # no scores but at the first step
             )
-            trainer.fit(task, loader)
+            with keyboard_interrupts():
+                trainer.fit(task, loader)
     finally:
         quiet.setLevel(level)
     network.to("cpu").eval()

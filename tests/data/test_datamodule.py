@@ -8,11 +8,21 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from restore.corruption import Compose, Corruption, GaussianBlur, GaussianNoise, JpegCompression, StrokeMask
+from restore.corruption import (
+    Compose,
+    Corruption,
+    GaussianBlur,
+    GaussianNoise,
+    Identity,
+    JpegCompression,
+    StrokeMask,
+)
 from restore.data import RestorationDataModule
 from restore.data.dataset import split_photos
 from restore.errors import DataError, UnreadableImageError, UsageError
 from restore.images.search import find_images
+from restore.images.tensors import to_float
+from restore.seeds import generator_for
 from tests.helpers.photos import write_photos
 
 
@@ -55,6 +65,17 @@ def test_a_target_stays_within_the_range_of_a_picture(tmp_path: Path) -> None:
         clean = data.on_after_batch_transfer(batch, 0)["clean"]
         assert clean.max() <= 1.0
         assert clean.min() > 0.99
+
+
+def test_a_target_is_what_the_network_is_to_give_back(photos: Path) -> None:
+    blur = GaussianBlur((2.0, 2.0))
+    data = module(photos, target=blur, corruption=Identity())
+    drawn = next(iter(data.train_dataloader()))
+    batch = data.on_after_batch_transfer(dict(drawn), 0)
+    sharp = to_float(drawn["clean"])
+    assert torch.equal(batch["clean"], blur(sharp, generator_for(0)).image.clamp(0.0, 1.0))
+    assert torch.equal(batch["corrupted"], batch["clean"])
+    assert (batch["clean"] - sharp).abs().max() > 0.05
 
 
 def test_global_random_state_neither_decides_nor_moves(photos: Path) -> None:
@@ -219,6 +240,10 @@ def test_the_split_follows_names_and_seed_and_keeps_photos_apart(photos: Path) -
     assert sorted(parts["train"] + parts["val"]) == sorted(found)
     assert split_photos(found[::-1], 0.25, seed=0)["val"] == parts["val"][::-1]
     assert any(split_photos(found, 0.25, seed)["val"] != parts["val"] for seed in range(1, 5))
+    for seed in range(3):
+        (loader,) = module(photos, val_share=0.25, seed=seed).val_dataloader().values()
+        names = [photo.relative.as_posix() for photo in split_photos(found, 0.25, seed)["val"]]
+        assert [name for batch in loader for name in batch["name"]] == names
 
 
 def test_every_command_has_photos_without_any_data() -> None:

@@ -171,6 +171,15 @@ def test_a_file_that_is_a_source_under_another_name_is_no_place_to_write(tmp_pat
         check_outputs(photos, [tmp_path / "out" / "same.png"], overwrite=True)
 
 
+@pytest.mark.parametrize("second", ["a.csv", "here/../a.csv", "A.CSV", "alias/a.csv"])
+def test_two_results_of_one_name_are_refused(second: str, tmp_path: Path) -> None:
+    (tmp_path / "here").mkdir()
+    (tmp_path / "alias").symlink_to(".")
+    check_outputs([], [tmp_path / "a.csv", tmp_path / "here" / second], overwrite=True)
+    with pytest.raises(OutputError, match="two results would have this name"):
+        check_outputs([], [tmp_path / "a.csv", tmp_path / second], overwrite=True)
+
+
 def test_a_written_file_has_its_content_and_nothing_beside_it(tmp_path: Path) -> None:
     write_atomically(tmp_path / "new" / "folder" / "a.bin", b"first")
     write_atomically(tmp_path / "new" / "folder" / "a.bin", b"second")

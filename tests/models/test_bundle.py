@@ -296,3 +296,19 @@ def test_every_network_of_ours_can_be_in_a_bundle() -> None:
     concrete = [kind for kind in networks if not inspect.isabstract(kind)]
     assert len(concrete) > 5
     assert all(network_class("here", kind.__name__) is kind for kind in concrete)
+
+
+def test_a_recorded_result_joins_its_like_and_says_what_it_takes_the_place_of() -> None:
+    def result(fingerprint: str = "f", precision: str = "32", **scores: float) -> dict[str, Any]:
+        place = {"protocol": "p", "set": "s", "seed": 0, "images": 1, "fingerprint": fingerprint}
+        rows = [{"condition": condition, "psnr": psnr} for condition, psnr in scores.items()]
+        return {**place, "precision": precision, "results": rows}
+
+    card = ModelCard("x", {})
+    assert card.record(result(a=1.0, c=2.0)) == ""
+    assert card.record(result(b=3.0, a=4.0)) == ""
+    assert card.metrics == [result(b=3.0, a=4.0, c=2.0)]
+    assert card.record({**result(a=5.0), "seed": 1}) == ""
+    assert card.record(result("other", a=6.0)) == "p on s, seed 0: b, a, c gave way, being of other photos"
+    assert card.record(result("other", "int8", b=7.0)) == "p on s, seed 0: a gave way, being measured in 32"
+    assert card.metrics == [{**result(a=5.0), "seed": 1}, result("other", "int8", b=7.0)]

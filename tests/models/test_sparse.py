@@ -41,6 +41,21 @@ def test_the_kl_penalty_is_that_of_two_bernoulli_variables_for_each_unit() -> No
     assert sparse.reconstruct(*images()).penalties["sparsity"].item() == pytest.approx(expected.item(), rel=1e-4)
 
 
+@pytest.mark.parametrize("precision", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize(("bias", "slope_of_kl"), [(-200.0, -0.05), (-20.0, -0.05), (20.0, 0.95), (200.0, 0.95)])
+def test_the_kl_penalty_draws_units_back_that_are_stuck(
+    bias: float, slope_of_kl: float, precision: torch.dtype
+) -> None:
+    sparse = network("kl", target_rate=0.05, weight=1.0)
+    biases: Tensor = sparse.encoder[0].bias  # type: ignore[assignment]
+    biases.data.fill_(bias)
+    with torch.autocast("cpu", precision, enabled=precision != torch.float32):
+        penalty = sparse.reconstruct(*images()).penalties["sparsity"]
+    (slope,) = torch.autograd.grad(penalty, biases)
+    assert penalty.isfinite()
+    assert torch.allclose(slope * 100, torch.full((100,), slope_of_kl), atol=0.01)  # it is the mean of 100 units
+
+
 def test_the_kl_penalty_vanishes_at_the_target_and_is_finite_when_a_unit_is_stuck() -> None:
     sparse = network("kl", target_rate=0.05)
     sparse.encoder[0].weight.data.zero_()  # type: ignore[operator]
@@ -52,8 +67,13 @@ def test_the_kl_penalty_vanishes_at_the_target_and_is_finite_when_a_unit_is_stuc
 
 def test_the_l1_penalty_is_the_mean_activation() -> None:
     sparse = network("l1", weight=2.0)
-    expected = 2.0 * sparse.encode(images()[0]).abs().mean().item()
-    assert sparse.reconstruct(*images()).penalties["sparsity"].item() == pytest.approx(expected, rel=1e-6)
+    expected = 2.0 * sparse.encode(images()[0]).abs().mean()
+    penalty = sparse.reconstruct(*images()).penalties["sparsity"]
+    assert penalty.item() == pytest.approx(expected.item(), rel=1e-6)
+    weight: Tensor = sparse.encoder[0].weight  # type: ignore[assignment]
+    slope, expected_slope = (torch.autograd.grad(value, weight)[0] for value in (penalty, expected))
+    assert torch.allclose(slope, expected_slope)
+    assert slope.any()
 
 
 @pytest.mark.parametrize(

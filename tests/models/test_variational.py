@@ -34,13 +34,26 @@ def test_draws_have_the_mean_and_the_deviation_of_the_posterior() -> None:
     assert drawn.std().item() == pytest.approx(torch.tensor(-1.0).exp().item(), rel=0.02)
 
 
+def test_draws_follow_both_parameters() -> None:
+    mean, log_variance, noise = torch.randn(3, 2, 4, 1, 1, generator=generator_for("draw"))
+    drawn = Posterior(mean.requires_grad_(), log_variance.requires_grad_()).draw(noise)
+    slopes = torch.autograd.grad(drawn.sum(), (mean, log_variance))
+    assert torch.equal(slopes[0], torch.ones_like(mean))
+    assert torch.allclose(slopes[1], 0.5 * (0.5 * log_variance).exp() * noise)
+
+
 @pytest.mark.parametrize("side", [8, 24])
 def test_the_penalty_is_the_divergence_per_value_of_the_image_at_every_size(side: int) -> None:
     image, mask = images(side)
     vae = network(beta=4.0)
     posterior = vae.posterior(image, mask)
-    expected = 4.0 * posterior.divergence().sum().item() / len(image) / side**2
-    assert vae.reconstruct(image, mask).penalties["kl"].item() == pytest.approx(expected, rel=1e-5)
+    expected = 4.0 * posterior.divergence().sum() / len(image) / side**2
+    penalty = vae.reconstruct(image, mask).penalties["kl"]
+    assert penalty.item() == pytest.approx(expected.item(), rel=1e-5)
+    weight: Tensor = vae.encoder[-1].weight  # type: ignore[assignment]
+    slope, expected_slope = (torch.autograd.grad(value, weight)[0] for value in (penalty, expected))
+    assert torch.allclose(slope, expected_slope, atol=1e-6)
+    assert slope.any()
 
 
 def test_the_penalty_of_tiled_images_is_that_of_one_tile() -> None:

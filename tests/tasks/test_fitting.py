@@ -1,5 +1,8 @@
 """Training without a configuration."""
 
+import signal
+
+import pytest
 import torch
 
 from restore.codes.pictures import open_pictures
@@ -31,6 +34,18 @@ def test_a_short_training_lowers_the_error_and_depends_on_the_seed_alone() -> No
     assert torch.equal(given_back[0], given_back[1])
     assert not torch.equal(given_back[0], given_back[2])
     assert torch.equal(torch.get_rng_state(), state)
+
+
+def test_ctrl_c_is_a_keyboard_interrupt_as_everywhere() -> None:
+    def interrupt(_: int) -> None:
+        raise KeyboardInterrupt
+
+    usual = signal.getsignal(signal.SIGINT)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            fit_reconstruction(network(), torch.rand(5, 1, 28, 28), 3, 0, advance=interrupt)
+    finally:
+        signal.signal(signal.SIGINT, usual)  # Lightning ignores it from the first one on
 
 
 def test_fewer_pictures_than_a_batch_are_a_batch() -> None:
