@@ -20,7 +20,8 @@ from restore.images.codec import bleed_under_alpha, encode, open_document, read_
 from restore.images.document import Array, Document, Page, shown
 from restore.images.files import PlannedImage, check_collisions, identity_of, rights_above, view_of, write_atomically
 from restore.images.tensors import LEVELS
-from restore.inference.damage import Damage, estimate_damage, has_moved, is_clean, tells_clean
+from restore.inference.clean import is_clean, tells_clean
+from restore.inference.damage import Damage, estimate_damage, has_moved
 from restore.inference.floats import restore_floats, unit_range
 from restore.inference.journal import Journal, decide_without, state_of
 from restore.inference.outcome import COMPARE, RESIDUAL, BatchOptions, Job, PhotoResult

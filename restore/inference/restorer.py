@@ -5,7 +5,7 @@ import math
 from collections import deque
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NamedTuple, TypeVar, overload
+from typing import TypeVar, overload
 
 import numpy as np
 import numpy.typing as npt
@@ -32,9 +32,10 @@ from restore.inference.guard import (
     window_places,
 )
 from restore.inference.picture import ArrayPicture, MaskLike, Picture, TensorPicture, as_mask
+from restore.inference.survey import Whole, find_blur
 from restore.inference.tiling import Box, default_overlap, plan_tiles
 from restore.models.base import RestorationNetwork, composite
-from restore.models.blur_estimation import Blur, estimate_blur
+from restore.models.blur_estimation import Blur
 from restore.models.bundle import ModelCard, load_bundle
 from restore.models.int8 import quantise_blocks
 
@@ -46,13 +47,6 @@ _SMALLEST_TILE = 256
 """Side below which more memory would be spent on overlaps than is saved, in pixels."""
 
 P = TypeVar("P", np.uint8, np.uint16)
-
-
-class _Whole(NamedTuple):
-    """What a tile is told of the whole picture."""
-
-    level: Tensor | None = None
-    blur: Blur | None = None
 
 
 class Restorer:
@@ -235,7 +229,7 @@ class Restorer:
         squares = self._restore_tiles(picture, missing, strength, None)
         self.changes = [math.sqrt(squares / math.prod(picture.size))]
 
-    def _restore_tiles(self, picture: Picture, missing: Tensor | None, strength: float, whole: _Whole | None) -> float:
+    def _restore_tiles(self, picture: Picture, missing: Tensor | None, strength: float, whole: Whole | None) -> float:
         """The sum over the pixels of the squared change, a mean over channels."""
         tiles = plan_tiles(*picture.size, self.tile, self.overlap, self.network.size_multiple)
         while whole is None and (len(tiles) > 1 or self._is_large(picture)):
@@ -263,7 +257,7 @@ class Restorer:
             picture.write(*place.slices, kept)
         return squares
 
-    def _restore_tile(self, piece: Tensor, hole: Tensor | None, strength: float, whole: _Whole | None) -> Tensor:
+    def _restore_tile(self, piece: Tensor, hole: Tensor | None, strength: float, whole: Whole | None) -> Tensor:
         """One tile, or in smaller ones where that takes more memory than there is."""
         if max(piece.shape[-2:]) <= self.tile:
             with SuppressOutOfMemory():
@@ -275,23 +269,18 @@ class Restorer:
         return result
 
     @torch.inference_mode()
-    def _survey(self, picture: Picture) -> _Whole:
+    def _survey(self, picture: Picture) -> Whole:
         """Look at a picture of many tiles before the first one, so that no tile differs from its neighbours."""
         if not (self.guarded or self.network.finds_blur):
-            return _Whole()
+            return Whole()
         places = window_places(*picture.size)
         parts = torch.stack([picture.read(*place, self.device) for place in places])
-        blur = None
-        if self.network.finds_blur:
-            # By the picture's size and not by the tile's, so that no tile makes a difference.
-            everything = slice(None), slice(None)
-            seen = parts if self._is_large(picture) else picture.read(*everything, self.device).unsqueeze(0)
-            blur = estimate_blur(seen, together=True)
+        blur = find_blur(picture, parts, self._is_large(picture)) if self.network.finds_blur else None
         if not self.guarded:
-            return _Whole(blur=blur)
+            return Whole(blur=blur)
         flat = flattest_windows(parts).contiguous(memory_format=torch.channels_last)
         restored = self._finite_forward(flat, flat.new_zeros(len(flat), 1, *flat.shape[-2:]), blur)
-        return _Whole(noise_level_of_windows(flat, restored, len(places)), blur)
+        return Whole(noise_level_of_windows(flat, restored, len(places)), blur)
 
     def _is_large(self, picture: Picture) -> bool:
         """Whether a blur is looked for in windows of it: it exceeds the tile that is cut unless asked otherwise."""
@@ -316,10 +305,10 @@ class Restorer:
             raise MemoryError(f"a tile of {self.tile} x {self.tile} pixels does not fit into memory")
 
     @torch.inference_mode()
-    def _restore_batch(self, batch: Tensor, holes: Tensor | None, strength: float, whole: _Whole | None) -> Tensor:
+    def _restore_batch(self, batch: Tensor, holes: Tensor | None, strength: float, whole: Whole | None) -> Tensor:
         batch = batch.contiguous(memory_format=torch.channels_last)
         mask = batch.new_zeros(len(batch), 1, *batch.shape[-2:]) if holes is None else holes.float()
-        level, blur = whole or _Whole()
+        level, blur = whole or Whole()
         restored = self._finite_forward(batch, mask, blur)
         if self.guarded:
             level = noise_level(batch, restored) if level is None else level.to(batch.device)

@@ -24,7 +24,8 @@ from restore.images.samples import sample_photos
 from restore.images.search import find_images
 from restore.images.tensors import to_float, to_pixels
 from restore.inference.batch import restore_files
-from restore.inference.damage import CLEAN_LIMITS, Damage, estimate_damage, has_moved, is_clean, tells_clean
+from restore.inference.clean import CLEAN_LIMITS, is_clean, tells_clean
+from restore.inference.damage import Damage, estimate_damage, has_moved
 from restore.inference.protocols import PROTOCOLS
 from restore.inference.restorer import Restorer
 from restore.models.bundle import find_bundle, read_card

@@ -18,7 +18,8 @@ from restore.images.codec import decode
 from restore.images.samples import sample_photos
 from restore.images.search import FoundImage, search
 from restore.images.tensors import to_float
-from restore.inference.damage import Damage, estimate_damage, is_clean
+from restore.inference.clean import is_clean
+from restore.inference.damage import Damage, estimate_damage
 from restore.inference.restorer import Restorer
 from restore.scores import psnr
 from tests.helpers.damage import Floats, Pixels, as_file, blurred, demosaiced, jpeg, noisy, underexposed
