@@ -186,23 +186,19 @@ class _Batch:
     def _restored_together(self, waiting: "deque[Future[Job]]") -> list[Job]:
         """The next picture, and those behind it that are read already and of its size, if they are small."""
         jobs = [waiting.popleft().result()]
-        page = jobs[0].page
-        if not self._may_share(jobs[0]) or page is None:
+        page = self._page_to_share(jobs[0])
+        if page is None:
             return [self._guarded(self._restore, jobs[0])]
+        pages = [page]
         while waiting and waiting[0].done() and self.restorer.fits(page.pixels.shape, len(jobs) + 1):
-            other = waiting[0].result()
-            if (
-                not self._may_share(other)
-                or other.page is None
-                or (other.page.pixels.shape, other.page.pixels.dtype) != (page.pixels.shape, page.pixels.dtype)
-            ):
+            other = self._page_to_share(waiting[0].result())
+            if other is None or (other.pixels.shape, other.pixels.dtype) != (page.pixels.shape, page.pixels.dtype):
                 break
-            jobs.append(other)
-            waiting.popleft()
+            jobs.append(waiting.popleft().result())
+            pages.append(other)
         if len(jobs) == 1:
             return [self._guarded(self._restore, jobs[0])]
         start = time.perf_counter()
-        pages = [job.page for job in jobs if job.page is not None]
         try:
             restored = self.restorer.restore_together([page.pixels for page in pages], self.options.strength)
         except Exception:  # noqa: BLE001  # one of them is to blame: find out which
@@ -214,12 +210,12 @@ class _Batch:
             self._leave_alone(job, change)
         return jobs
 
-    def _may_share(self, job: Job) -> bool:
-        """A plain picture on its way to the network."""
+    def _page_to_share(self, job: Job) -> Page | None:
+        """The page of a plain picture on its way to the network, if it is small."""
         page = job.page
-        if job.result is not None or job.copy or job.mask is not None or page is None:
-            return False
-        return page.alpha is None and page.pixels.dtype in LEVELS and self.restorer.fits(page.pixels.shape, 2)
+        if job.result is not None or job.copy or job.mask is not None or page is None or page.alpha is not None:
+            return None
+        return page if page.pixels.dtype in LEVELS and self.restorer.fits(page.pixels.shape, 2) else None
 
     def _restore(self, job: Job) -> None:
         document, page = job.document, job.page

@@ -211,7 +211,7 @@ def test_an_interrupted_run_reports_what_was_written_and_that_it_stopped(
         restored(batch, job)
 
     monkeypatch.setattr(_Batch, "_restore", interrupted)
-    monkeypatch.setattr(_Batch, "_may_share", lambda *_: False)
+    monkeypatch.setattr(_Batch, "_page_to_share", lambda *_: None)
     assert main([*command, "--report", "r.json"]) == ExitCode.INTERRUPTED
     there = {str(path) for path in Path("out").glob("*.png")}
     assert 1 <= len(there) <= 4  # what waited to be written is not; what was being written is
